@@ -1,0 +1,210 @@
+//! `jaquard jq`.
+
+use std::fs::File;
+use std::io::{IsTerminal as _, Read, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use clap::Args;
+use serde_json::{Map, Value};
+
+use super::{exit, print_diagnostics, wants_colour};
+use crate::config::{Diagnostic, SourceFile};
+use crate::event::{Derivation, Event, Meta, Origin, Payload, Place, json};
+use crate::jq::{self, Json, Limits, Runner, WriteLimits};
+use crate::sink::append_pretty;
+use crate::source::framing::Framer;
+
+#[derive(Debug, Args)]
+pub(super) struct JqArgs {
+    /// The program; with -f, the first file of events.
+    #[arg(value_name = "PROGRAM")]
+    program: Option<String>,
+    /// Files of JSON documents; standard input if there is none.
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Read the program from a file.
+    #[arg(short = 'f', long, value_name = "FILE")]
+    from_file: Option<PathBuf>,
+    /// Print strings as they are.
+    #[arg(short, long)]
+    raw_output: bool,
+    /// One line an output.
+    #[arg(short, long)]
+    compact_output: bool,
+    /// Run once, on null.
+    #[arg(short, long)]
+    null_input: bool,
+    /// Set `$NAME` and `$args.NAME` to a text.
+    #[arg(long, num_args = 2, value_names = ["NAME", "VALUE"])]
+    arg: Vec<String>,
+    /// Set `$NAME` and `$args.NAME` to a JSON value.
+    #[arg(long, num_args = 2, value_names = ["NAME", "JSON"])]
+    argjson: Vec<String>,
+    /// Folders searched for modules.
+    #[arg(short = 'L', long, value_name = "FOLDER")]
+    library: Vec<PathBuf>,
+}
+
+pub(super) fn jq(args: &JqArgs) -> anyhow::Result<u8> {
+    let mut files = args.files.clone();
+    let (code, shown, folder) = match (&args.from_file, &args.program) {
+        (Some(path), first) => {
+            files.splice(0..0, first.iter().map(PathBuf::from));
+            let code =
+                std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+            (code, path.clone(), folder)
+        }
+        (None, Some(code)) => (code.clone(), PathBuf::from("program"), PathBuf::from(".")),
+        (None, None) => {
+            eprintln!("error: give a PROGRAM, or a file with -f");
+            return Ok(exit::USAGE);
+        }
+    };
+
+    let mut named = Map::new();
+    for pair in args.arg.chunks(2) {
+        named.insert(pair[0].clone(), Value::from(pair[1].as_str()));
+    }
+    for pair in args.argjson.chunks(2) {
+        let value =
+            serde_json::from_str(&pair[1]).with_context(|| format!("the value of {} is no JSON", pair[0]))?;
+        named.insert(pair[0].clone(), value);
+    }
+    let names: Vec<String> = named.keys().map(|name| format!("${name}")).collect();
+    let values: Vec<Value> = named.values().cloned().collect();
+
+    let program = match jq::compile_with(&code, &folder, &args.library, &names) {
+        Ok(program) => program,
+        Err(errors) => {
+            let main = SourceFile::new(&shown, code);
+            let diagnostics: Vec<_> = errors
+                .into_iter()
+                .map(|error| {
+                    let file = if error.file == jq::MAIN {
+                        main.clone()
+                    } else {
+                        SourceFile::new(Path::new(&error.file), error.text)
+                    };
+                    Diagnostic::error(&file, error.span, error.message).help(error.help)
+                })
+                .collect();
+            print_diagnostics(&diagnostics);
+            return Ok(exit::CONFIG);
+        }
+    };
+
+    jq::with_stack(|| {
+        let limits = Limits::default();
+        let mut session = Session {
+            runner: Runner::with_vars(program, &Value::Object(named), &values, limits.clone()),
+            bounds: WriteLimits::from(&limits),
+            limits,
+            args,
+            colour: wants_colour(std::io::stdout().is_terminal()),
+            failed: false,
+        };
+        if args.null_input {
+            let origin = origin(Place::Stdin);
+            session.event(&mut Json::from_text(Bytes::from_static(b"null")), &meta(&origin, 0))?;
+        } else if files.is_empty() {
+            session.input(std::io::stdin().lock(), Place::Stdin)?;
+        } else {
+            for path in &files {
+                let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+                let place = Place::File { path: Arc::from(path.display().to_string()), identity: 0 };
+                session.input(file, place)?;
+            }
+        }
+        Ok(if session.failed { exit::LEDGER } else { exit::DONE })
+    })
+}
+
+fn origin(place: Place) -> Arc<Origin> {
+    Arc::new(Origin { source: Arc::from("jq"), place, ingested_at: chrono::Utc::now() })
+}
+
+fn meta(origin: &Origin, offset: u64) -> Meta<'_> {
+    Meta { origin, offset, text_hash: 0, derivation: Derivation::default() }
+}
+
+struct Session<'a> {
+    runner: Runner,
+    limits: Limits,
+    bounds: WriteLimits,
+    args: &'a JqArgs,
+    colour: bool,
+    failed: bool,
+}
+
+impl Session<'_> {
+    fn input(&mut self, mut input: impl Read, place: Place) -> anyhow::Result<()> {
+        let origin = origin(place);
+        let mut framer = Framer::documents(1 << 30);
+        let mut events = Vec::new();
+        loop {
+            let mut chunk = vec![0; 64 << 10];
+            let read = input.read(&mut chunk)?;
+            if read == 0 {
+                framer.finish(true, &mut events);
+            } else {
+                chunk.truncate(read);
+                framer.feed(chunk.into(), &mut events);
+            }
+            for event in events.drain(..) {
+                self.document(&event, &origin)?;
+            }
+            if read == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn document(&mut self, event: &Event, origin: &Arc<Origin>) -> anyhow::Result<()> {
+        let Payload::Json(text) = &event.payload else { return Ok(()) };
+        if let Err(error) = json::validate(text, self.limits.depth) {
+            eprintln!("error: input at byte {}: {error}", event.offset);
+            self.failed = true;
+            return Ok(());
+        }
+        self.event(&mut Json::from_text(text.clone()), &meta(origin, event.offset))
+    }
+
+    fn event(&mut self, input: &mut Json, meta: &Meta<'_>) -> anyhow::Result<()> {
+        let mut outputs = Vec::new();
+        let result = self.runner.run(input, Some(meta), &mut |output| {
+            outputs.push(output);
+            true
+        });
+        let mut text = Vec::new();
+        for mut output in outputs {
+            if self.args.raw_output
+                && let Some(string) = output.as_string()
+            {
+                text.extend_from_slice(string.as_bytes());
+            } else {
+                let mut line = Vec::new();
+                if let Err(error) = output.write(self.bounds, &mut line) {
+                    eprintln!("error: input at byte {}: the output is not JSON: {error}", meta.offset);
+                    self.failed = true;
+                    continue;
+                }
+                if self.args.compact_output {
+                    text.append(&mut line);
+                } else {
+                    append_pretty(&line, self.colour, &mut text);
+                }
+            }
+            text.push(b'\n');
+        }
+        std::io::stdout().lock().write_all(&text)?;
+        if let Err(error) = result {
+            eprintln!("error: input at byte {}: {error}", meta.offset);
+            self.failed = true;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+//! Sources: where events come from.
+//!
+//! A source is pulled: one task owns it and calls [`Source::next`]. The batch it yields carries the
+//! cursor that holds once the batch is settled; the runtime records that cursor with the epoch, and
+//! hands the recorded rows back when the source is built again. So a source keeps its position in
+//! plain sequential code and never decides when it moves.
+//!
+//! To add one: a file here with a config struct that implements [`Component`](crate::config::Component),
+//! and a line in [`SPECS`].
+
+pub(crate) mod framing;
+mod stdin;
+mod threaded;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::config::Spec;
+use crate::event::Batch;
+
+/// All source types.
+pub const SPECS: &[Spec<dyn SourceFactory>] = &[Spec::of::<stdin::Stdin>()];
+
+/// Events in one batch at the most.
+const BATCH_EVENTS: usize = 1024;
+
+/// Bytes in one batch: a new event is not added to a batch that holds as many.
+const BATCH_BYTES: usize = 256 << 10;
+
+/// Why a source cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// Reading failed for good.
+    #[error("{context}: {error}")]
+    Io {
+        /// What was tried.
+        context: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// What a source is built with.
+#[derive(Debug, Clone)]
+pub struct SourceContext {
+    /// Name in the pipeline file.
+    pub name: Arc<str>,
+    /// The rows that were recorded for it.
+    pub rows: Vec<(String, Value)>,
+    /// Whether it should end at what is there now.
+    pub once: bool,
+    /// How the user resets it, for messages.
+    pub reset_hint: Arc<str>,
+}
+
+/// A configured source type: makes sources, again after a rollback.
+pub trait SourceFactory: Send + Sync {
+    /// Opens what it reads from. Starts nothing that outlives the source.
+    fn build(&self, context: SourceContext) -> Result<Box<dyn Source>, SourceError>;
+
+    /// Whether a new source resumes at the recorded cursor. One that cannot (a pipe) cannot be
+    /// rolled back.
+    fn is_replayable(&self) -> bool {
+        true
+    }
+}
+
+/// A source at work.
+#[async_trait]
+pub trait Source: Send {
+    /// The next batch, or `None` at the end of a finite source. Cancel-safe: a call that was
+    /// dropped has lost nothing.
+    async fn next(&mut self) -> Result<Option<Batch>, SourceError>;
+
+    /// Asks it to end. It may still yield what it has taken from a place that cannot be asked
+    /// again; everything else is left for the next run.
+    fn stop(&mut self);
+
+    /// Bytes read and bytes in all, if the end is known.
+    fn progress(&self) -> Option<Progress> {
+        None
+    }
+}
+
+/// How far a finite source is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Done so far.
+    pub done: u64,
+    /// All there is.
+    pub total: u64,
+}

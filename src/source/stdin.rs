@@ -1,0 +1,103 @@
+//! `stdin`: events from standard input.
+
+use std::io::Read as _;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use chrono::Utc;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::framing::{Codec, Framer};
+use super::threaded::{Emitter, Threaded};
+use super::{BATCH_BYTES, BATCH_EVENTS, Source, SourceContext, SourceError, SourceFactory};
+use crate::config::{Check, Component, Size};
+use crate::event::{Batch, Event, Origin, Place};
+
+/// Reads standard input to its end.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stdin {
+    /// How events stand in the bytes.
+    #[serde(default)]
+    codec: Codec,
+    /// The longest event. A longer one is an error event with its first 64 KiB, length and SHA-256.
+    #[serde(default = "default_max_line")]
+    max_line: Size,
+}
+
+fn default_max_line() -> Size {
+    Size::mib(16)
+}
+
+impl Component<dyn SourceFactory> for Stdin {
+    const NAME: &'static str = "stdin";
+    const SUMMARY: &'static str = "Events from standard input, to its end.";
+    const GUARANTEE: &'static str =
+        "No cursor: each run is new input. What a run did not finish has to be sent again.";
+    const EXAMPLE: &'static str = "[sources.events]\ntype = \"stdin\"\n";
+
+    fn check(self, _: &mut Check<'_>) -> Option<Box<dyn SourceFactory>> {
+        Some(Box::new(self))
+    }
+}
+
+impl SourceFactory for Stdin {
+    fn build(&self, context: SourceContext) -> Result<Box<dyn Source>, SourceError> {
+        let config = self.clone();
+        let name = context.name.clone();
+        let source = Threaded::spawn(&context.name, true, None, move |emitter| config.read(&name, emitter))?;
+        Ok(Box::new(source))
+    }
+
+    fn is_replayable(&self) -> bool {
+        false
+    }
+}
+
+impl Stdin {
+    fn read(&self, name: &Arc<str>, emitter: &Emitter) -> Result<(), SourceError> {
+        let mut framer = Framer::new(self.codec, self.max_line.as_usize(), 0, false);
+        // not the locked, buffered handle: a read returns what a pipe has, when it has it
+        let mut input = std::io::stdin().lock();
+        loop {
+            let mut chunk = BytesMut::zeroed(BATCH_BYTES);
+            let read = match input.read(&mut chunk) {
+                Ok(read) => read,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    return Err(SourceError::Io { context: "cannot read standard input".to_owned(), error });
+                }
+            };
+            let mut events = Vec::new();
+            if read == 0 {
+                framer.finish(true, &mut events);
+            } else {
+                chunk.truncate(read);
+                framer.feed(chunk.freeze(), &mut events);
+            }
+            for events in split(events) {
+                let origin = Origin { source: name.clone(), place: Place::Stdin, ingested_at: Utc::now() };
+                if emitter.emit(Batch::new(events, Arc::new(origin), Vec::new())).is_err() {
+                    return Ok(());
+                }
+            }
+            if read == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Cuts events into batches of bounded size.
+pub(super) fn split(mut events: Vec<Event>) -> Vec<Vec<Event>> {
+    let mut batches = Vec::with_capacity(1);
+    while events.len() > BATCH_EVENTS {
+        let rest = events.split_off(BATCH_EVENTS);
+        batches.push(std::mem::replace(&mut events, rest));
+    }
+    if !events.is_empty() {
+        batches.push(events);
+    }
+    batches
+}

@@ -1,0 +1,24 @@
+//! From a pipeline file to delivered, accounted events.
+//!
+//! * [`load`]: text to a checked [`Pipeline`] — parse and validate, both without effects.
+//! * [`graph`]: which component reads which; pure checks on it.
+//! * [`run`]: build and run.
+//! * [`worker`]: the transform graph on OS threads, a batch from end to end without a queue between.
+//! * [`source_task`], [`sink_task`]: one task each; the only owners of a source and a sink.
+//! * [`epoch`]: commits: all cursors and positions of a part of the graph in one transaction.
+//! * [`ledger`]: read = delivered + filtered + dead-lettered + in flight.
+
+mod epoch;
+mod graph;
+mod ledger;
+mod load;
+mod run;
+mod sink_task;
+mod source_task;
+mod worker;
+
+pub use graph::{Edge, GraphView, NodeKind};
+pub use ledger::{BestEffortLine, LedgerLine};
+pub use load::{LoadError, Pipeline, load, pipeline_schema};
+pub(crate) use load::{TypeReference, all_types};
+pub use run::{Outcome, ProgressFn, RunOptions, Stop, default_data_dir, run};

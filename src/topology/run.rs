@@ -1,0 +1,404 @@
+//! Build and run: a checked pipeline to its end.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::epoch::{Coordinator, End, SinkHandle, SourceHandle};
+use super::graph::Plan;
+use super::ledger::{BestEffort, BestEffortLine, LedgerLine, SourceLedger};
+use super::load::{Commit, Pipeline};
+use super::sink_task::{self, EDGE_QUEUE, SinkTask};
+use super::source_task::{self, Activity, BestEffortQueue, ORDER_QUEUE, SharedProgress, SourceTask};
+use super::worker::Pool;
+use crate::sink::{DeadLetters, Sink, SinkContext};
+use crate::source::SourceContext;
+use crate::state::{DataDir, Journal, Store};
+
+/// Times that a part is rolled back without an epoch in between before the run ends.
+const MAX_ROLLBACKS: u32 = 3;
+
+/// Deliveries that wait for a best effort sink at the most.
+const BEST_EFFORT_QUEUE: usize = 64;
+
+/// What a run should do about an early end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Go on.
+    No,
+    /// Stop the sources, deliver what was read, record it, end.
+    Drain,
+    /// End at once; what is in flight is read again by the next run.
+    Now,
+}
+
+/// How to run a pipeline.
+#[derive(Clone)]
+pub struct RunOptions {
+    /// `data_dir`, created when missing.
+    pub data_dir: PathBuf,
+    /// End when all that is there now is delivered; give up on a sink after its retry budget.
+    pub once: bool,
+    /// How long a drain may take.
+    pub grace: Duration,
+    /// Tells the run to end early.
+    pub stop: watch::Receiver<Stop>,
+    /// Called now and then with how far the run is.
+    pub progress: Option<ProgressFn>,
+}
+
+/// Takes the events read so far, the bytes done, and the bytes in all (0: unknown).
+pub type ProgressFn = Arc<dyn Fn(u64, u64, u64) + Send + Sync>;
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The ledger, a line a source.
+    pub ledger: Vec<LedgerLine>,
+    /// Best effort sinks.
+    pub best_effort: Vec<BestEffortLine>,
+    /// The dead-letter file.
+    pub dead_letters: PathBuf,
+    /// Why it ended before its time, if it did: an I/O error that no retry mended.
+    pub error: Option<String>,
+}
+
+/// `data_dir` of a pipeline file that names none: in the user's state folder, by the file's name
+/// and the absolute path's digest.
+pub fn default_data_dir(file: &Path) -> PathBuf {
+    let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
+    let digest = Sha256::digest(absolute.as_os_str().as_encoded_bytes());
+    let short: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let stem = absolute.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let home = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let state = home("XDG_STATE_HOME")
+        .or_else(|| home("HOME").map(|home| home.join(".local/state")))
+        .unwrap_or_else(std::env::temp_dir);
+    state.join("jaquard").join(format!("{stem}-{short}"))
+}
+
+/// Builds and runs a pipeline to its end.
+pub async fn run(pipeline: Pipeline, options: RunOptions) -> Result<Outcome, String> {
+    let data_dir =
+        DataDir::lock(&options.data_dir, &pipeline.file.path).map_err(|error| error.to_string())?;
+    let store = crate::sink::blocking(|| Store::open(data_dir.path())).map_err(|error| error.to_string())?;
+    raise_open_files();
+
+    let Pipeline { file, commit, workers, plan, .. } = pipeline;
+    let plan = Arc::new(plan);
+    let workers = workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let best_effort: Vec<_> =
+        plan.sinks.iter().map(|node| (!node.required).then(|| Arc::new(BestEffort::default()))).collect();
+    let pool = Pool::start(workers, &plan, &best_effort)
+        .map_err(|error| format!("cannot start workers: {error}"))?;
+    let running = Running {
+        dead_letters: DeadLetters::new(data_dir.path()),
+        ledgers: plan.sources.iter().map(|_| Arc::default()).collect(),
+        progress: plan.sources.iter().map(|_| Arc::default()).collect(),
+        reset_hint: Arc::from(format!("jaquard state {} --reset", file.shown)),
+        best_effort,
+        plan,
+        store,
+        pool,
+        workers,
+        commit,
+        options,
+    };
+    Ok(running.to_the_end().await)
+}
+
+/// What the parts of a running pipeline share.
+struct Running {
+    plan: Arc<Plan>,
+    store: Store,
+    pool: Pool,
+    workers: usize,
+    commit: Commit,
+    dead_letters: DeadLetters,
+    ledgers: Vec<Arc<SourceLedger>>,
+    progress: Vec<Arc<SharedProgress>>,
+    best_effort: Vec<Option<Arc<BestEffort>>>,
+    reset_hint: Arc<str>,
+    options: RunOptions,
+}
+
+impl Running {
+    async fn to_the_end(self) -> Outcome {
+        let queues = self.start_best_effort();
+        let (queues, best_effort_tasks, build_error) = match queues {
+            Ok((queues, tasks)) => (queues, tasks, None),
+            Err(error) => (Vec::new(), JoinSet::new(), Some(error)),
+        };
+        let mut error = build_error;
+        if error.is_none() {
+            let parts = self.plan.parts();
+            let all = futures::future::join_all(
+                parts.iter().map(|(sources, sinks)| self.part(sources, sinks, &queues)),
+            );
+            let ends = tokio::select! {
+                ends = all => ends,
+                () = self.report_progress() => Vec::new(),
+            };
+            error = ends.into_iter().flatten().next();
+        }
+        drop(queues);
+        finish_best_effort(best_effort_tasks, self.options.grace).await;
+        Outcome {
+            ledger: self
+                .plan
+                .sources
+                .iter()
+                .zip(&self.ledgers)
+                .map(|(source, ledger)| ledger.line(&source.name))
+                .collect(),
+            best_effort: self
+                .plan
+                .sinks
+                .iter()
+                .zip(&self.best_effort)
+                .filter_map(|(sink, counters)| Some(counters.as_ref()?.line(&sink.name)))
+                .collect(),
+            dead_letters: self.dead_letters.path().to_path_buf(),
+            error,
+        }
+    }
+
+    /// Calls the progress function until the end of time.
+    async fn report_progress(&self) {
+        let Some(report) = &self.options.progress else {
+            return std::future::pending().await;
+        };
+        let mut tick = tokio::time::interval(Duration::from_millis(200));
+        loop {
+            tick.tick().await;
+            let events = self.ledgers.iter().map(|ledger| ledger.events_read()).sum();
+            let done = self.progress.iter().map(|progress| progress.done.load(Ordering::Relaxed)).sum();
+            let total = self.progress.iter().map(|progress| progress.total.load(Ordering::Relaxed)).sum();
+            report(events, done, total);
+        }
+    }
+
+    /// Runs one part of the graph, building it anew after a rollback. Returns what went wrong.
+    async fn part(
+        &self,
+        sources: &std::collections::BTreeSet<usize>,
+        sinks: &std::collections::BTreeSet<usize>,
+        queues: &[Option<BestEffortQueue>],
+    ) -> Option<String> {
+        let key =
+            sources.iter().map(|source| &*self.plan.sources[*source].name).collect::<Vec<_>>().join(",");
+        let mut rollbacks = 0;
+        loop {
+            let before: Vec<_> =
+                sources.iter().map(|source| self.ledgers[*source].in_flight.events()).collect();
+            let epoch = match self.store.last_epoch(&key) {
+                Ok(epoch) => epoch,
+                Err(error) => return Some(error.to_string()),
+            };
+            let mut tasks = JoinSet::new();
+            let mut coordinator = match self.build(&key, epoch, sources, sinks, queues, &mut tasks).await {
+                Ok(coordinator) => coordinator,
+                Err(error) => return Some(error),
+            };
+            let end = coordinator.run().await;
+            let recorded = coordinator.epoch > epoch + 1;
+            drop(coordinator);
+            if matches!(end, End::Done) {
+                while tasks.join_next().await.is_some() {}
+            } else {
+                tasks.shutdown().await;
+            }
+            match end {
+                End::Done | End::OutputClosed => return None,
+                End::OutOfTime => {
+                    tracing::warn!("not everything was delivered in time; the next run takes it up again");
+                    return None;
+                }
+                End::Unbalanced => return None,
+                End::Failed(error) => return Some(error),
+                End::RolledBack => {
+                    if let Some(pipe) =
+                        sources.iter().find(|source| !self.plan.sources[**source].factory.is_replayable())
+                    {
+                        return Some(format!(
+                            "events failed inside the process, and source `{}` cannot be asked again",
+                            self.plan.sources[*pipe].name
+                        ));
+                    }
+                    rollbacks = if recorded { 1 } else { rollbacks + 1 };
+                    if rollbacks >= MAX_ROLLBACKS {
+                        return Some(format!("events failed inside the process {rollbacks} times in a row"));
+                    }
+                    for (source, before) in sources.iter().zip(before) {
+                        self.ledgers[*source].rolled_back(before);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Builds sources, sinks and the tasks between them, at the last recorded epoch.
+    async fn build(
+        &self,
+        key: &str,
+        epoch: u64,
+        sources: &std::collections::BTreeSet<usize>,
+        sinks: &std::collections::BTreeSet<usize>,
+        queues: &[Option<BestEffortQueue>],
+        tasks: &mut JoinSet<()>,
+    ) -> Result<Coordinator, String> {
+        let plan = &self.plan;
+        let dead_letters = plan.sinks.len();
+        let (notices, notices_in) = mpsc::unbounded_channel();
+
+        let mut handles = Vec::new();
+        for number in sinks.iter().copied().filter(|sink| plan.sinks[*sink].required) {
+            let node = &plan.sinks[number];
+            let failed = |error: String| format!("sink `{}`: {error}", node.name);
+            let journal = Journal::new(self.store.clone(), node.name.clone());
+            let context = SinkContext { name: node.name.clone(), journal };
+            let sink = node.factory.build(context).map_err(|error| failed(error.to_string()))?;
+            let rows = self.store.rows(&node.name).map_err(|error| error.to_string())?;
+            sink.resume(rows).await.map_err(|error| failed(error.to_string()))?;
+            handles.push(SinkHandle { number, name: node.name.clone(), sink });
+        }
+        let letters: Arc<dyn Sink> = Arc::new(self.dead_letters.clone());
+        handles.push(SinkHandle { number: dead_letters, name: Arc::from("dead_letters"), sink: letters });
+
+        // edges into each sink: from the dispatcher of each source, and from sinks that refuse
+        let mut inputs: BTreeMap<usize, Vec<mpsc::Receiver<sink_task::Message>>> = BTreeMap::new();
+        let mut edge_to = |sink: usize| {
+            let (edge, input) = mpsc::channel(EDGE_QUEUE);
+            inputs.entry(sink).or_default().push(input);
+            (sink, edge)
+        };
+        let is_task = |sink: &usize| *sink == dead_letters || plan.sinks[*sink].required;
+        let mut source_edges = Vec::new();
+        for source in sources {
+            let reached = plan.sinks_of_source(*source).into_iter().chain([dead_letters]).filter(is_task);
+            source_edges.push(reached.map(&mut edge_to).collect::<Vec<_>>());
+        }
+        let mut error_edges: BTreeMap<usize, Vec<_>> = BTreeMap::new();
+        for handle in handles.iter().filter(|handle| handle.number != dead_letters) {
+            let errors = &plan.sinks[handle.number].errors;
+            let reached = plan.sinks_from(errors, true).into_iter().chain([dead_letters]).filter(is_task);
+            error_edges.insert(handle.number, reached.map(&mut edge_to).collect());
+        }
+
+        for handle in &handles {
+            let retry = plan.sinks.get(handle.number).map(|node| node.retry.clone()).unwrap_or_default();
+            let task = SinkTask {
+                number: handle.number,
+                name: handle.name.clone(),
+                sink: handle.sink.clone(),
+                inputs: inputs.remove(&handle.number).unwrap_or_default(),
+                error_edges: error_edges.remove(&handle.number).unwrap_or_default(),
+                pool: self.pool.clone(),
+                retry,
+                once: self.options.once,
+                notices: notices.clone(),
+            };
+            tasks.spawn(task.run());
+        }
+
+        let activity =
+            Arc::new(Activity { max_bytes: self.commit.max_bytes.bytes().max(1), ..Activity::default() });
+        let mut source_handles = Vec::new();
+        for (number, edges) in sources.iter().copied().zip(source_edges) {
+            let node = &plan.sources[number];
+            let context = SourceContext {
+                name: node.name.clone(),
+                rows: self.store.rows(&node.name).map_err(|error| error.to_string())?,
+                once: self.options.once,
+                reset_hint: self.reset_hint.clone(),
+            };
+            let source =
+                node.factory.build(context).map_err(|error| format!("source `{}`: {error}", node.name))?;
+            let (commands, commands_in) = mpsc::channel(8);
+            let (ordered, ordered_in) = mpsc::channel(ORDER_QUEUE);
+            let task = SourceTask {
+                number,
+                source,
+                commands: commands_in,
+                notices: notices.clone(),
+                ordered,
+                pool: self.pool.clone(),
+                ledger: self.ledgers[number].clone(),
+                activity: activity.clone(),
+                progress: self.progress[number].clone(),
+                workers: self.workers,
+            };
+            tasks.spawn(task.run());
+            tasks.spawn(source_task::dispatch(ordered_in, edges, queues.to_vec()));
+            source_handles.push(SourceHandle {
+                number,
+                name: node.name.clone(),
+                commands,
+                ledger: self.ledgers[number].clone(),
+            });
+        }
+
+        Ok(Coordinator {
+            key: key.to_owned(),
+            running: sources.clone(),
+            sources: source_handles,
+            sinks: handles,
+            notices: notices_in,
+            store: self.store.clone(),
+            activity,
+            interval: self.commit.interval.into(),
+            stop: self.options.stop.clone(),
+            grace: self.options.grace,
+            epoch,
+            deadline: None,
+            failure: None,
+        })
+    }
+
+    /// Builds the best effort sinks and their tasks. They serve all parts and outlive rollbacks.
+    #[allow(clippy::type_complexity, reason = "two things that belong together, used once")]
+    fn start_best_effort(&self) -> Result<(Vec<Option<BestEffortQueue>>, JoinSet<()>), String> {
+        let mut tasks = JoinSet::new();
+        let mut queues = Vec::new();
+        for (node, counters) in self.plan.sinks.iter().zip(&self.best_effort) {
+            let Some(counters) = counters else {
+                queues.push(None);
+                continue;
+            };
+            let journal = Journal::new(self.store.clone(), node.name.clone());
+            let context = SinkContext { name: node.name.clone(), journal };
+            let sink =
+                node.factory.build(context).map_err(|error| format!("sink `{}`: {error}", node.name))?;
+            let (queue, deliveries) = mpsc::channel(BEST_EFFORT_QUEUE);
+            tasks.spawn(sink_task::run_best_effort(node.name.clone(), sink, deliveries, counters.clone()));
+            queues.push(Some(BestEffortQueue { queue, counters: counters.clone() }));
+        }
+        Ok((queues, tasks))
+    }
+}
+
+/// Gives best effort sinks some time to finish what they have.
+async fn finish_best_effort(mut tasks: JoinSet<()>, grace: Duration) {
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(grace, all).await.is_err() {
+        tracing::warn!("a best effort sink did not finish in time");
+    }
+}
+
+/// Lets the process open as many files as the system allows it: tails and partitions hold many.
+fn raise_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        limit.current = limit.maximum;
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::debug!(error = %error, "the limit of open files stays as it is");
+        }
+    }
+}

@@ -1,0 +1,511 @@
+//! The transform graph on OS threads.
+//!
+//! A worker takes one batch at a time and runs it from end to end: validate, transform, encode for
+//! each sink. Batches run in parallel; each answers to its source's dispatcher, which hands the
+//! results on in source order. Nothing in here awaits.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, Sender};
+use tokio::sync::oneshot;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::graph::{Plan, Target};
+use super::ledger::BestEffort;
+use crate::event::json::{self, Problem};
+use crate::event::token::{Held, Outcome, Share, Token};
+use crate::event::{Batch, Derivation, Event, Fault, Meta, Origin, Payload, error_record};
+use crate::jq::{Json, Runner, WriteLimits, panic_message};
+use crate::sink::{Delivery, Encoder, Part, PartEvent};
+use crate::testkit;
+use crate::transform::{Outputs, Transform};
+
+/// Parts of a delivery that are searched before a new one is made: with more partitions than that
+/// in a batch the search is by map.
+type Index = std::collections::HashMap<Arc<str>, usize>;
+
+/// What a batch became: deliveries by sink.
+pub(super) type Done = Vec<(usize, Delivery)>;
+
+/// One piece of work.
+pub(super) enum Work {
+    /// A batch of a source.
+    Batch { source: usize, batch: Batch, token: Arc<Token>, reply: oneshot::Sender<Done> },
+    /// Error records of events that a sink has refused; they leave by the sink's error edge.
+    Refused {
+        sink: usize,
+        records: Vec<(Bytes, PartEvent)>,
+        share: Share,
+        origin: Arc<Origin>,
+        reply: oneshot::Sender<Done>,
+    },
+}
+
+/// The threads. They end when the pool and all its clones are gone.
+#[derive(Clone)]
+pub(super) struct Pool {
+    work: Sender<Work>,
+}
+
+impl Pool {
+    /// Starts the threads, each with its own compiled copy of the graph.
+    pub(super) fn start(
+        threads: usize,
+        plan: &Arc<Plan>,
+        best_effort: &[Option<Arc<BestEffort>>],
+    ) -> std::io::Result<Self> {
+        let (work, queue) = crossbeam_channel::unbounded();
+        for number in 0..threads {
+            let plan = plan.clone();
+            let queue: Receiver<Work> = queue.clone();
+            let best_effort = best_effort.to_vec();
+            Runner::worker_thread(format!("worker {number}")).spawn(move || {
+                Runner::enter_worker();
+                let mut worker = Worker::new(plan, best_effort);
+                // how much can wait here is bounded by the room of the sources
+                for work in queue {
+                    worker.take(work);
+                }
+            })?;
+        }
+        Ok(Pool { work })
+    }
+
+    /// Hands work to the next free thread.
+    pub(super) fn submit(&self, work: Work) {
+        // the threads live as long as the pool; if they are gone the work's obligations fail
+        let _ = self.work.send(work);
+    }
+}
+
+/// What holds for one event on its way through the graph.
+#[derive(Clone, Copy)]
+struct Context<'a> {
+    plan: &'a Plan,
+    origin: &'a Arc<Origin>,
+    offset: u64,
+    text_hash: u64,
+    derivation: Derivation,
+    /// Text of the source event, for a record of an event that has no text of its own.
+    source_text: &'a [u8],
+}
+
+impl<'a> Context<'a> {
+    fn meta(&self) -> Meta<'a> {
+        Meta {
+            origin: self.origin,
+            offset: self.offset,
+            text_hash: self.text_hash,
+            derivation: self.derivation,
+        }
+    }
+}
+
+/// One thread's copy of the graph, and the deliveries it is making.
+struct Worker {
+    plan: Arc<Plan>,
+    transforms: Vec<Box<dyn Transform>>,
+    steps: Vec<u64>,
+    encoders: Vec<Box<dyn Encoder>>,
+    best_effort: Vec<Option<Arc<BestEffort>>>,
+    /// By sink; the last one is the dead-letter file.
+    building: Vec<Option<Building>>,
+    spare_outputs: Vec<Outputs>,
+}
+
+/// A delivery in the making.
+struct Building {
+    parts: Vec<Part>,
+    index: Index,
+    last: usize,
+    share: Option<Share>,
+}
+
+impl Worker {
+    fn new(plan: Arc<Plan>, best_effort: Vec<Option<Arc<BestEffort>>>) -> Self {
+        Worker {
+            transforms: plan.transforms.iter().map(|node| node.factory.instantiate()).collect(),
+            steps: plan.transforms.iter().map(|node| xxh3_64(node.name.as_bytes())).collect(),
+            encoders: plan.sinks.iter().map(|node| node.factory.encoder()).collect(),
+            building: (0..=plan.sinks.len()).map(|_| None).collect(),
+            spare_outputs: Vec::new(),
+            best_effort,
+            plan,
+        }
+    }
+
+    fn take(&mut self, work: Work) {
+        let plan = self.plan.clone();
+        match work {
+            Work::Batch { source, batch, token, reply } => {
+                let done = self.guarded(|worker| worker.batch(&plan, source, &batch, &token));
+                drop(batch);
+                drop(token);
+                // a dispatcher that is gone has given up the run
+                if let Some(done) = done {
+                    let _ = reply.send(done);
+                }
+            }
+            Work::Refused { sink, records, share, origin, reply } => {
+                let done = self.guarded(|worker| worker.refused(&plan, sink, records, share, &origin));
+                if let Some(done) = done {
+                    let _ = reply.send(done);
+                }
+            }
+        }
+    }
+
+    /// A panic here is a bug in the graph itself: the obligations of the batch fail, and the part
+    /// is rolled back.
+    fn guarded(&mut self, work: impl FnOnce(&mut Self) -> Done) -> Option<Done> {
+        match panic::catch_unwind(AssertUnwindSafe(|| work(self))) {
+            Ok(done) => Some(done),
+            Err(payload) => {
+                tracing::error!(panic = panic_message(payload.as_ref()), "a worker failed on a batch");
+                self.building.iter_mut().for_each(|building| *building = None);
+                None
+            }
+        }
+    }
+
+    fn batch(&mut self, plan: &Plan, source: usize, batch: &Batch, token: &Arc<Token>) -> Done {
+        testkit::panic_point("worker.batch");
+        for (cell, event) in batch.events.iter().enumerate() {
+            let held = token.take(cell as u32);
+            if testkit::hit("worker.forget") {
+                std::mem::forget(held);
+                continue;
+            }
+            self.event(plan, source, event, &batch.origin, token, held);
+        }
+        self.finish(&batch.origin)
+    }
+
+    fn refused(
+        &mut self,
+        plan: &Plan,
+        sink: usize,
+        records: Vec<(Bytes, PartEvent)>,
+        share: Share,
+        origin: &Arc<Origin>,
+    ) -> Done {
+        let (token, cells) = share.into_cells();
+        for ((record, event), cell) in records.into_iter().zip(cells) {
+            let context = Context {
+                plan,
+                origin,
+                offset: event.offset,
+                text_hash: event.text_hash,
+                derivation: event.derivation,
+                source_text: &[],
+            };
+            let held = token.take(cell);
+            held.mark(Outcome::DeadLettered);
+            let errors = &plan.sinks[sink].errors;
+            self.record(context, errors, Json::from_text(record), &token, held);
+        }
+        self.finish(origin)
+    }
+
+    fn event(
+        &mut self,
+        plan: &Plan,
+        source: usize,
+        event: &Event,
+        origin: &Arc<Origin>,
+        token: &Arc<Token>,
+        held: Held<'_>,
+    ) {
+        let node = &plan.sources[source];
+        let text: &[u8] = match &event.payload {
+            Payload::Json(text) | Payload::Text(text) => text,
+            Payload::Fault(_) => &[],
+        };
+        let context = Context {
+            plan,
+            origin,
+            offset: event.offset,
+            text_hash: origin.place.text_hash(text),
+            derivation: Derivation::default(),
+            source_text: text,
+        };
+        let checked = match &event.payload {
+            Payload::Json(text) => match json::validate(text, node.depth) {
+                Ok(()) => Ok(Json::from_text(text.clone())),
+                Err(error) => {
+                    let kind = match error.problem {
+                        Problem::Utf8 => "invalid_utf8",
+                        Problem::TooDeep(_) => "limit",
+                        _ => "invalid_json",
+                    };
+                    let mut fault = Fault::new(kind, error.to_string());
+                    fault.raw = text.clone();
+                    Err(fault)
+                }
+            },
+            Payload::Text(text) => match std::str::from_utf8(text) {
+                Ok(text) => Ok(Json::string(text)),
+                Err(error) => {
+                    let mut fault = Fault::new("invalid_utf8", error.to_string());
+                    fault.raw = text.clone();
+                    Err(fault)
+                }
+            },
+            Payload::Fault(fault) => Err((**fault).clone()),
+        };
+        match checked {
+            Ok(json) => self.pass(context, &node.output, json, token, held),
+            Err(fault) => {
+                held.mark(Outcome::DeadLettered);
+                let record = error_record(&node.name, &fault, None, &context.meta());
+                self.record(context, &node.errors, Json::from_text(record.into()), token, held);
+            }
+        }
+    }
+
+    /// Hands an event to every reader of an output.
+    fn pass(
+        &mut self,
+        context: Context<'_>,
+        targets: &[Target],
+        json: Json,
+        token: &Arc<Token>,
+        held: Held<'_>,
+    ) {
+        let Some((last, others)) = targets.split_last() else {
+            held.resolve(Outcome::Filtered);
+            return;
+        };
+        for target in others {
+            self.reach(context, *target, json.clone(), token, held.clone());
+        }
+        self.reach(context, *last, json, token, held);
+    }
+
+    /// Hands an error record to the readers of an error edge, or to the dead-letter file.
+    fn record(
+        &mut self,
+        context: Context<'_>,
+        targets: &[Target],
+        record: Json,
+        token: &Arc<Token>,
+        held: Held<'_>,
+    ) {
+        if targets.is_empty() {
+            let dead_letters = context.plan.sinks.len();
+            self.append(context, dead_letters, Arc::from(""), token, held, |data| {
+                // a record is valid JSON within the bounds of the event it is made of
+                let unbounded = WriteLimits { depth: usize::MAX, bytes: usize::MAX };
+                record.write(unbounded, data).map_err(crate::sink::not_json)?;
+                data.push(b'\n');
+                Ok(())
+            });
+        } else {
+            self.pass(context, targets, record, token, held);
+        }
+    }
+
+    fn reach(
+        &mut self,
+        context: Context<'_>,
+        target: Target,
+        json: Json,
+        token: &Arc<Token>,
+        held: Held<'_>,
+    ) {
+        match target {
+            Target::Transform(at) => self.transform(context, at, json, token, held),
+            Target::Sink(at) => self.sink(context, at, json, token, held),
+        }
+    }
+
+    fn transform(&mut self, context: Context<'_>, at: usize, json: Json, token: &Arc<Token>, held: Held<'_>) {
+        let plan = context.plan;
+        let node = &plan.transforms[at];
+        let mut out = self.spare_outputs.pop().unwrap_or_default();
+        let meta = context.meta();
+        let input = json.clone();
+        let transform = &mut self.transforms[at];
+        if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| transform.apply(json, &meta, &mut out)))
+        {
+            // its state is unknown now
+            self.transforms[at] = node.factory.instantiate();
+            out.fail(Fault::new(
+                "panic",
+                format!("the component failed: {}", panic_message(payload.as_ref())),
+            ));
+        }
+        if let Some(fault) = out.fault.take() {
+            out.emitted.clear();
+            self.fail(context, &node.name, &node.errors, &fault, &input, token, held);
+        } else if out.emitted.is_empty() {
+            held.resolve(Outcome::Filtered);
+        } else {
+            drop(input);
+            let count = out.emitted.len();
+            let mut held = Some(held);
+            for (number, (output, json)) in out.emitted.drain(..).enumerate() {
+                let branch = if number + 1 == count { held.take() } else { held.clone() };
+                let Some(branch) = branch else { continue };
+                let context =
+                    Context { derivation: context.derivation.step(self.steps[at], number as u64), ..context };
+                self.pass(context, &node.outputs[output].1, json, token, branch);
+            }
+        }
+        self.spare_outputs.push(out);
+    }
+
+    /// An event takes an error edge, with what the component was given.
+    #[allow(clippy::too_many_arguments, reason = "all of it is the one event")]
+    fn fail(
+        &mut self,
+        context: Context<'_>,
+        component: &str,
+        errors: &[Target],
+        fault: &Fault,
+        input: &Json,
+        token: &Arc<Token>,
+        held: Held<'_>,
+    ) {
+        held.mark(Outcome::DeadLettered);
+        let mut text = Vec::new();
+        let bounds = WriteLimits { depth: 100_000, bytes: 1 << 30 };
+        if input.write(bounds, &mut text).is_err() {
+            text = context.source_text.to_vec();
+        }
+        let record = error_record(component, fault, Some(&text), &context.meta());
+        self.record(context, errors, Json::from_text(record.into()), token, held);
+    }
+
+    fn sink(&mut self, context: Context<'_>, at: usize, mut json: Json, token: &Arc<Token>, held: Held<'_>) {
+        let meta = context.meta();
+        let encoder = &mut self.encoders[at];
+        let encoded = panic::catch_unwind(AssertUnwindSafe(|| encoder.partition(&mut json, &meta)));
+        let partition = encoded.unwrap_or_else(|payload| {
+            Err(Fault::new("panic", format!("the component failed: {}", panic_message(payload.as_ref()))))
+        });
+        let fault = match partition {
+            Ok(partition) => self.encode(context, at, partition, &mut json, token, held),
+            Err(fault) => Some((fault, held)),
+        };
+        let Some((fault, held)) = fault else { return };
+        match &self.best_effort[at] {
+            Some(counters) => {
+                counters.rejected.fetch_add(1, Ordering::Relaxed);
+                held.resolve(Outcome::Delivered);
+            }
+            None => {
+                let node = &context.plan.sinks[at];
+                self.fail(context, &node.name, &node.errors, &fault, &json, token, held);
+            }
+        }
+    }
+
+    /// Encodes an event into its part. Gives the obligation back with the fault if that fails.
+    fn encode<'h>(
+        &mut self,
+        context: Context<'_>,
+        at: usize,
+        partition: Arc<str>,
+        json: &mut Json,
+        token: &Arc<Token>,
+        held: Held<'h>,
+    ) -> Option<(Fault, Held<'h>)> {
+        let is_best_effort = self.best_effort[at].is_some();
+        let building = Building::of(&mut self.building[at], token, is_best_effort);
+        let part = building.part(partition);
+        let part = &mut building.parts[part];
+        let before = part.data.len();
+        if let Err(fault) = self.encoders[at].encode(json, &mut part.data) {
+            part.data.truncate(before);
+            return Some((fault, held));
+        }
+        building.count(context, held);
+        None
+    }
+
+    /// Appends a record that needs no encoder.
+    fn append(
+        &mut self,
+        context: Context<'_>,
+        at: usize,
+        partition: Arc<str>,
+        token: &Arc<Token>,
+        held: Held<'_>,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), Fault>,
+    ) {
+        let building = Building::of(&mut self.building[at], token, false);
+        let part = building.part(partition);
+        if let Err(fault) = write(&mut building.parts[part].data) {
+            // the obligation drops and fails: the batch is rolled back rather than lost
+            tracing::error!(kind = fault.kind, "a dead letter cannot be written as JSON");
+            return;
+        }
+        building.count(context, held);
+    }
+
+    fn finish(&mut self, origin: &Arc<Origin>) -> Done {
+        let mut done = Vec::new();
+        for (sink, building) in self.building.iter_mut().enumerate() {
+            if let Some(mut building) = building.take() {
+                building.parts.retain(|part| !part.events.is_empty());
+                if building.parts.is_empty() {
+                    continue;
+                }
+                done.push((
+                    sink,
+                    Delivery { parts: building.parts, origin: origin.clone(), share: building.share },
+                ));
+            }
+        }
+        done
+    }
+}
+
+impl Building {
+    fn of<'b>(slot: &'b mut Option<Building>, token: &Arc<Token>, is_best_effort: bool) -> &'b mut Building {
+        slot.get_or_insert_with(|| Building {
+            parts: Vec::new(),
+            index: Index::new(),
+            last: 0,
+            share: (!is_best_effort).then(|| Share::new(token.clone())),
+        })
+    }
+
+    /// The part of a partition; most often the one of the event before.
+    fn part(&mut self, partition: Arc<str>) -> usize {
+        if self.parts.get(self.last).is_some_and(|part| part.partition == partition) {
+            return self.last;
+        }
+        self.last = *self.index.entry(partition).or_insert_with_key(|partition| {
+            self.parts.push(Part { partition: partition.clone(), data: Vec::new(), events: Vec::new() });
+            self.parts.len() - 1
+        });
+        self.last
+    }
+
+    /// The event whose bytes were just appended to the last part is complete.
+    fn count(&mut self, context: Context<'_>, held: Held<'_>) {
+        let position = match &mut self.share {
+            Some(share) => {
+                share.adopt(held);
+                (share.len() - 1) as u32
+            }
+            None => {
+                held.resolve(Outcome::Delivered);
+                0
+            }
+        };
+        let part = &mut self.parts[self.last];
+        part.events.push(PartEvent {
+            end: part.data.len(),
+            position,
+            offset: context.offset,
+            text_hash: context.text_hash,
+            derivation: context.derivation,
+        });
+    }
+}
