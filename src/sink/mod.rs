@@ -17,6 +17,7 @@
 mod blackhole;
 mod console;
 mod dead_letter;
+pub mod file;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ pub(crate) use dead_letter::DeadLetters;
 
 /// All sink types.
 pub const SPECS: &[Spec<dyn SinkFactory>] =
-    &[Spec::of::<blackhole::Blackhole>(), Spec::of::<console::Console>()];
+    &[Spec::of::<blackhole::Blackhole>(), Spec::of::<console::Console>(), Spec::of::<file::FileSink>()];
 
 /// Changed rows of a sink's position, as the state store records them.
 pub type PositionRows = Vec<(String, Option<Value>)>;
@@ -178,6 +179,12 @@ pub trait Sink: Send + Sync {
 
     /// Takes events. What was taken may still be undone by a restart, until an epoch records it.
     async fn write(&self, delivery: &Delivery) -> Result<(), WriteError>;
+
+    /// Brings everything taken to where [`Sink::prepare`] can make it durable. Called before that;
+    /// tried again like a write.
+    async fn flush(&self) -> Result<(), SinkError> {
+        Ok(())
+    }
 
     /// Ends an epoch: everything taken so far belongs to it. The future makes it durable and yields
     /// the position as rows.

@@ -8,7 +8,9 @@
 //! To add one: a file here with a config struct that implements [`Component`](crate::config::Component),
 //! and a line in [`SPECS`].
 
+mod file;
 pub(crate) mod framing;
+mod generate;
 mod stdin;
 mod threaded;
 
@@ -21,7 +23,8 @@ use crate::config::Spec;
 use crate::event::Batch;
 
 /// All source types.
-pub const SPECS: &[Spec<dyn SourceFactory>] = &[Spec::of::<stdin::Stdin>()];
+pub const SPECS: &[Spec<dyn SourceFactory>] =
+    &[Spec::of::<file::FileSource>(), Spec::of::<generate::Generate>(), Spec::of::<stdin::Stdin>()];
 
 /// Events in one batch at the most.
 const BATCH_EVENTS: usize = 1024;

@@ -31,6 +31,7 @@ pub(super) struct PipelineOptions {
     commit: Commit,
     /// Bounds on each program and event; a component can have its own.
     #[serde(default)]
+    #[expect(dead_code, reason = "read bound by bound, so that a component changes only what it names")]
     limits: Limits,
     /// Worker threads. Default: one per core.
     #[schemars(range(min = 1, max = 1024))]

@@ -61,6 +61,10 @@ impl SinkTask {
                     }
                 }
                 Next::Aligned(epoch) => {
+                    if let Err(error) = self.flush().await {
+                        let _ = self.notices.send(Notice::SinkFailed(self.number, error));
+                        return;
+                    }
                     for (_, edge) in &self.error_edges {
                         // a sink task that is gone has given up the run
                         let _ = edge.send(Message::Barrier(epoch)).await;
@@ -92,27 +96,23 @@ impl SinkTask {
     }
 
     async fn write(&self, delivery: &Delivery) -> Result<Option<Vec<Rejection>>, SinkError> {
-        let mut pause = Pause::new(&self.retry);
-        let started = Instant::now();
+        let mut tries = Tries::new(self);
         loop {
-            let message = match self.sink.write(delivery).await {
-                Ok(()) => {
-                    if pause.tries > 0 {
-                        tracing::info!(sink = &*self.name, "the sink takes events again");
-                    }
-                    return Ok(None);
-                }
-                Err(WriteError::Rejected(rejections)) => return Ok(Some(rejections)),
-                Err(WriteError::All(SinkError::Retry(message))) => message,
-                Err(WriteError::All(error)) => return Err(error),
-            };
-            if self.once && started.elapsed() > self.retry.budget.into() {
-                return Err(SinkError::Fatal(message));
+            match self.sink.write(delivery).await {
+                Ok(()) => return tries.worked().map(|()| None),
+                Err(WriteError::Rejected(rejections)) => return tries.worked().map(|()| Some(rejections)),
+                Err(WriteError::All(error)) => tries.failed(error).await?,
             }
-            if pause.tries == 0 {
-                tracing::warn!(sink = &*self.name, error = %message, "the sink takes no events; trying again");
+        }
+    }
+
+    async fn flush(&self) -> Result<(), SinkError> {
+        let mut tries = Tries::new(self);
+        loop {
+            match self.sink.flush().await {
+                Ok(()) => return tries.worked(),
+                Err(error) => tries.failed(error).await?,
             }
-            tokio::time::sleep(pause.next()).await;
         }
     }
 
@@ -201,27 +201,44 @@ async fn next(inputs: &mut [Input], turn: &mut usize) -> Next {
     .await
 }
 
-/// Pauses between tries: doubled each time, with jitter, up to the longest.
-struct Pause {
-    next: Duration,
-    max: Duration,
-    tries: u32,
+/// Tries of one call, with pauses between: doubled each time, with jitter, up to the longest.
+struct Tries<'t> {
+    task: &'t SinkTask,
+    started: Instant,
+    pause: Duration,
+    failures: u32,
 }
 
-impl Pause {
-    fn new(retry: &Retry) -> Self {
-        Pause { next: retry.initial.into(), max: retry.max.into(), tries: 0 }
+impl<'t> Tries<'t> {
+    fn new(task: &'t SinkTask) -> Self {
+        Tries { task, started: Instant::now(), pause: task.retry.initial.into(), failures: 0 }
     }
 
-    fn next(&mut self) -> Duration {
-        self.tries += 1;
-        let full = self.next.min(self.max);
-        self.next = (self.next * 2).min(self.max);
+    #[allow(clippy::unnecessary_wraps, reason = "reads as the end of the loop it stands in")]
+    fn worked(&self) -> Result<(), SinkError> {
+        if self.failures > 0 {
+            tracing::info!(sink = &*self.task.name, "the sink takes events again");
+        }
+        Ok(())
+    }
+
+    /// Waits for the next try, or says why there is none.
+    async fn failed(&mut self, error: SinkError) -> Result<(), SinkError> {
+        let SinkError::Retry(message) = error else { return Err(error) };
+        if self.task.once && self.started.elapsed() >= self.task.retry.budget.into() {
+            return Err(SinkError::Fatal(message));
+        }
+        if self.failures == 0 {
+            tracing::warn!(sink = &*self.task.name, error = %message, "the sink takes no events; trying again");
+        }
+        self.failures += 1;
+        let longest: Duration = self.task.retry.max.into();
+        let full = self.pause.min(longest);
+        self.pause = (self.pause * 2).min(longest);
         // between half and all of it; the clock's fine digits are random enough to spread retries
-        let fine = f64::from(
-            std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.subsec_nanos() % 1000),
-        );
-        full.mul_f64(0.5 + fine / 2000.0)
+        let fine = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.subsec_nanos() % 1000);
+        tokio::time::sleep(full.mul_f64(0.5 + f64::from(fine) / 2000.0)).await;
+        Ok(())
     }
 }
 
@@ -255,7 +272,11 @@ pub(super) async fn run_best_effort(
         }
     }
     // what the sink took is made durable as far as it goes; nothing waits for it
-    if let Err(error) = sink.prepare(u64::MAX).await {
+    let finished = match sink.flush().await {
+        Ok(()) => sink.prepare(u64::MAX).await.map(drop),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = finished {
         tracing::warn!(sink = &*name, error = %error, "the best effort sink did not finish");
     }
 }

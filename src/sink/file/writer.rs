@@ -1,0 +1,696 @@
+//! The files of one sink: which are open, how long they are, what is recorded of them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::super::{Delivery, PositionRows, Rejection, SinkError, WriteError};
+use super::disk::{Disk, DiskFile};
+use super::{Compression, Rotate};
+use crate::event::Fault;
+use crate::state::Journal;
+use crate::testkit;
+
+/// Bytes that wait uncompressed for one file before they become a member or frame.
+const FRAME: usize = 1 << 20;
+
+/// Bytes that wait uncompressed for all files together.
+const WAITING: usize = 8 << 20;
+
+/// Files that are synced one by one; more are synced with their whole file system.
+const SINGLE_SYNCS: usize = 32;
+
+/// Epochs without a write after which a file is closed and its row forgotten.
+const IDLE_EPOCHS: u64 = 10;
+
+/// With more files than this, one epoch without a write is enough.
+const MANY_FILES: usize = 1024;
+
+/// Settings of the sink.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Compression of the files.
+    pub compression: Compression,
+    /// When a new file is begun.
+    pub rotate: Rotate,
+    /// Files that are kept open at once.
+    pub max_open_files: usize,
+}
+
+/// What the state store holds of a file: bytes beyond `len` may be ours and belong to no epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Row {
+    /// See [`super::Stat::id`].
+    id: String,
+    /// Length that the last epoch recorded.
+    len: u64,
+    /// The path that events ask for; the file's own path is numbered if files rotate.
+    logical: String,
+    /// When the file was begun, in milliseconds since 1970.
+    begun: u64,
+}
+
+/// A file that is written.
+struct Active {
+    /// Path below the base folder.
+    physical: String,
+    id: String,
+    device: u64,
+    file: Option<Arc<dyn DiskFile>>,
+    len: u64,
+    /// Uncompressed bytes that are taken and not in the file yet.
+    waiting: Vec<u8>,
+    begun: u64,
+    /// Written since the last epoch.
+    dirty: bool,
+    /// The last epoch that it was written in.
+    last_epoch: u64,
+    last_used: u64,
+}
+
+/// Files that are being written in this process, so that no two sinks share one.
+static CLAIMS: LazyLock<Mutex<HashMap<String, u64>>> = LazyLock::new(Mutex::default);
+
+static NEXT_OWNER: AtomicU64 = AtomicU64::new(1);
+
+pub(super) struct Writer {
+    disk: Arc<dyn Disk>,
+    base: PathBuf,
+    settings: Settings,
+    journal: Journal,
+    /// By the path that events ask for.
+    files: HashMap<Arc<str>, Active>,
+    /// Files that were rotated away since the last epoch; their rows go with it. They are never
+    /// written again, so no new row of theirs can cross that transaction.
+    rotated: BTreeSet<String>,
+    /// Files that were rotated away and are dirty: handle (if open), path and device.
+    retired: Vec<(Option<Arc<dyn DiskFile>>, PathBuf, u64)>,
+    /// Folders with new entries.
+    new_entries: BTreeSet<PathBuf>,
+    open: usize,
+    clock: u64,
+    owner: u64,
+    canonical_base: Option<PathBuf>,
+    /// Files to be cut to a length before anything else: a write to them failed half-way.
+    repairs: Vec<(Arc<str>, u64)>,
+}
+
+/// Why a part was not opened.
+enum OpenError {
+    /// The path itself is at fault: its events are refused.
+    Refused(String),
+    /// It may work later.
+    Later(String),
+}
+
+impl Writer {
+    pub(super) fn new(disk: Arc<dyn Disk>, base: PathBuf, settings: Settings, journal: Journal) -> Self {
+        Writer {
+            disk,
+            base,
+            settings,
+            journal,
+            files: HashMap::new(),
+            rotated: BTreeSet::new(),
+            retired: Vec::new(),
+            new_entries: BTreeSet::new(),
+            open: 0,
+            clock: 0,
+            owner: NEXT_OWNER.fetch_add(1, Ordering::Relaxed),
+            canonical_base: None,
+            repairs: Vec::new(),
+        }
+    }
+
+    /// Makes the base folder and tries to open the file, if there is only one.
+    pub(super) fn ready(&mut self, file: Option<&str>) -> Result<(), SinkError> {
+        let fail = |path: &Path, error: io::Error| {
+            SinkError::Fatal(format!("cannot write {}: {error}", path.display()))
+        };
+        self.make_folder(&self.base.clone()).map_err(|error| fail(&self.base, error))?;
+        match file {
+            Some(file) if !self.rotates() => {
+                let path = self.base.join(file);
+                self.disk.open(&path).map(drop).map_err(|error| fail(&path, error))?;
+                self.new_entries.insert(self.base.clone());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes up after a restart: cuts what no epoch recorded.
+    pub(super) fn resume(&mut self, rows: Vec<(String, Value)>) -> Result<(), SinkError> {
+        let mut forgotten = Vec::new();
+        for (physical, row) in rows {
+            let Ok(row) = serde_json::from_value::<Row>(row) else {
+                tracing::warn!(file = physical, "an unreadable row is forgotten");
+                forgotten.push((physical, None));
+                continue;
+            };
+            let path = self.base.join(&physical);
+            let later =
+                |error: io::Error| SinkError::Fatal(format!("cannot take up {}: {error}", path.display()));
+            let problem = match self.disk.stat(&path).map_err(later)? {
+                None => "the file is missing",
+                Some(stat) if stat.id != row.id => "it is another file",
+                Some(stat) if stat.len < row.len => "the file is shorter than it was",
+                Some(stat) => {
+                    let file = self.disk.open(&path).map_err(later)?;
+                    if stat.len > row.len {
+                        file.set_len(row.len).map_err(later)?;
+                        file.sync().map_err(later)?;
+                        tracing::info!(
+                            file = %path.display(),
+                            bytes = stat.len - row.len,
+                            "cut what no epoch had recorded; its events come again"
+                        );
+                    }
+                    self.claim(&stat.id).map_err(SinkError::Fatal)?;
+                    let active = Active {
+                        physical,
+                        id: row.id,
+                        device: stat.device,
+                        file: None,
+                        len: row.len,
+                        waiting: Vec::new(),
+                        begun: row.begun,
+                        dirty: false,
+                        last_epoch: 0,
+                        last_used: 0,
+                    };
+                    self.files.insert(Arc::from(row.logical), active);
+                    continue;
+                }
+            };
+            tracing::warn!(
+                file = %path.display(),
+                recorded = row.len,
+                "{problem}; it is left as it is and appended to"
+            );
+            forgotten.push((physical, None));
+        }
+        self.record(forgotten)
+    }
+
+    pub(super) fn write(&mut self, delivery: &Delivery) -> Result<(), WriteError> {
+        self.repair().map_err(WriteError::All)?;
+        self.flush_full().map_err(WriteError::All)?;
+        self.clock += 1;
+
+        let mut rejections = Vec::new();
+        let mut intents = Vec::new();
+        let mut refused = vec![false; delivery.parts.len()];
+        for (number, part) in delivery.parts.iter().enumerate() {
+            match self.activate(&part.partition, &mut intents) {
+                Ok(()) => {}
+                Err(OpenError::Refused(message)) => {
+                    refused[number] = true;
+                    rejections.extend((0..part.events.len()).map(|event| Rejection {
+                        part: number,
+                        event,
+                        fault: Fault::new("path", message.clone()),
+                    }));
+                }
+                Err(OpenError::Later(message)) => {
+                    self.record(intents).map_err(WriteError::All)?;
+                    return Err(WriteError::All(SinkError::Retry(message)));
+                }
+            }
+        }
+        // before the first byte in a file, what a restart needs to cut it again
+        self.record(intents).map_err(WriteError::All)?;
+        testkit::crash_point("file.intent");
+
+        let mut before = Vec::with_capacity(delivery.parts.len());
+        let parts = delivery.parts.iter().zip(&refused).filter(|(_, refused)| !**refused);
+        for (part, _) in parts {
+            let result = self.append(&part.partition, &part.data, &mut before);
+            if let Err(error) = result {
+                let path = self.base.join(&*part.partition);
+                // all or nothing: what this delivery wrote is cut again
+                self.repairs = before;
+                if let Err(again) = self.repair() {
+                    tracing::debug!(error = %again, "a half-written delivery is cut before the next try");
+                }
+                return Err(WriteError::All(SinkError::Retry(format!(
+                    "cannot write {}: {error}",
+                    path.display()
+                ))));
+            }
+        }
+        testkit::crash_point("file.written");
+        self.rotate();
+        if rejections.is_empty() { Ok(()) } else { Err(WriteError::Rejected(rejections)) }
+    }
+
+    /// Compresses what waits and appends it.
+    pub(super) fn flush(&mut self) -> Result<(), SinkError> {
+        self.repair()?;
+        let waiting: Vec<Arc<str>> = self
+            .files
+            .iter()
+            .filter(|(_, file)| !file.waiting.is_empty())
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in waiting {
+            self.flush_one(&path)?;
+        }
+        self.rotate();
+        Ok(())
+    }
+
+    /// Ends an epoch: what has to be synced, and the rows that hold once it is.
+    pub(super) fn cut(&mut self, epoch: u64) -> (Sync, PositionRows) {
+        let mut sync = Sync {
+            disk: self.disk.clone(),
+            files: std::mem::take(&mut self.retired),
+            folders: std::mem::take(&mut self.new_entries).into_iter().collect(),
+        };
+        let rotated = std::mem::take(&mut self.rotated).into_iter();
+        let mut rows: PositionRows = rotated.map(|physical| (physical, None)).collect();
+        for (logical, file) in self.files.iter_mut().filter(|(_, file)| file.dirty) {
+            file.dirty = false;
+            file.last_epoch = epoch;
+            sync.files.push((file.file.clone(), self.base.join(&file.physical), file.device));
+            rows.push((file.physical.clone(), Some(file.row(logical))));
+        }
+        (sync, rows)
+    }
+
+    /// An epoch is recorded: files that got nothing for a while need no row any more, for nothing
+    /// of ours is in them beyond their recorded length.
+    ///
+    /// Their rows are not taken away with an epoch: it would race with the row that is recorded
+    /// when such a file is written again.
+    pub(super) fn published(&mut self, epoch: u64) -> Result<(), SinkError> {
+        let patience = if self.files.len() > MANY_FILES { 1 } else { IDLE_EPOCHS };
+        let idle: Vec<Arc<str>> = self
+            .files
+            .iter()
+            .filter(|(_, file)| !file.dirty && file.last_epoch + patience <= epoch)
+            .map(|(logical, _)| logical.clone())
+            .collect();
+        let mut rows = Vec::with_capacity(idle.len());
+        for logical in idle {
+            if let Some(file) = self.files.remove(&logical) {
+                self.open -= usize::from(file.file.is_some());
+                self.release(&file.id);
+                rows.push((file.physical, None));
+            }
+        }
+        self.record(rows)
+    }
+
+    /// The last epoch is recorded and nobody writes any more.
+    pub(super) fn close(&mut self) -> PositionRows {
+        let files = std::mem::take(&mut self.files);
+        files.values().for_each(|file| self.release(&file.id));
+        self.open = 0;
+        files.into_values().map(|file| (file.physical, None)).collect()
+    }
+
+    fn record(&self, rows: PositionRows) -> Result<(), SinkError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.journal.record(rows).map_err(|error| SinkError::Fatal(error.to_string()))
+    }
+
+    fn rotates(&self) -> bool {
+        self.settings.rotate.size.is_some() || self.settings.rotate.age.is_some()
+    }
+
+    /// Makes sure that the file of a path is known and open, and its row recorded or in `intents`.
+    fn activate(&mut self, logical: &Arc<str>, intents: &mut PositionRows) -> Result<(), OpenError> {
+        let clock = self.clock;
+        if let Some(file) = self.files.get_mut(logical) {
+            file.last_used = clock;
+            if file.file.is_some() {
+                return Ok(());
+            }
+            let physical = file.physical.clone();
+            let handle = self.open_file(&physical)?;
+            if let Some(file) = self.files.get_mut(logical) {
+                file.file = Some(handle);
+            }
+            return Ok(());
+        }
+        let physical = if self.rotates() { self.numbered(logical)? } else { logical.to_string() };
+        let path = self.base.join(&physical);
+        let existed = self.disk.stat(&path).map_err(|error| self.classify(&path, &error))?.is_some();
+        let handle = self.open_file(&physical)?;
+        if !existed {
+            self.new_entries.insert(parent_of(&path));
+        }
+        let stat = handle.stat().map_err(|error| self.classify(&path, &error))?;
+        if let Err(message) = self.claim(&stat.id) {
+            self.open -= 1;
+            return Err(OpenError::Refused(message));
+        }
+        let active = Active {
+            physical: physical.clone(),
+            id: stat.id,
+            device: stat.device,
+            file: Some(handle),
+            len: stat.len,
+            waiting: Vec::new(),
+            begun: if stat.len > 0 && stat.born_ms > 0 { stat.born_ms } else { now_ms() },
+            dirty: false,
+            last_epoch: 0,
+            last_used: clock,
+        };
+        intents.push((physical, Some(active.row(logical))));
+        self.files.insert(logical.clone(), active);
+        Ok(())
+    }
+
+    /// Opens a file below the base folder, closing another one if too many are open.
+    fn open_file(&mut self, physical: &str) -> Result<Arc<dyn DiskFile>, OpenError> {
+        let path = self.base.join(physical);
+        let folder = parent_of(&path);
+        self.make_folder(&folder).map_err(|error| self.classify(&path, &error))?;
+        if self.canonical_base.is_none() {
+            let base = self.base.clone();
+            self.canonical_base =
+                Some(self.disk.canonical(&base).map_err(|error| self.classify(&path, &error))?);
+        }
+        let canonical = self.disk.canonical(&folder).map_err(|error| self.classify(&path, &error))?;
+        if self.canonical_base.as_ref().is_some_and(|base| !canonical.starts_with(base)) {
+            return Err(OpenError::Refused(format!(
+                "the path {} leaves its base folder by a symbolic link",
+                path.display()
+            )));
+        }
+        while self.open >= self.settings.max_open_files && self.close_one() {}
+        let handle = self.disk.open(&path).map_err(|error| self.classify(&path, &error))?;
+        self.open += 1;
+        Ok(handle)
+    }
+
+    /// Closes the file that was not used for the longest time, but none of the current delivery.
+    fn close_one(&mut self) -> bool {
+        let clock = self.clock;
+        let oldest = self
+            .files
+            .values_mut()
+            .filter(|file| file.file.is_some() && file.last_used < clock)
+            .min_by_key(|file| file.last_used);
+        match oldest {
+            Some(file) => {
+                // its dirty pages are synced with the file system
+                file.file = None;
+                self.open -= 1;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn make_folder(&mut self, folder: &Path) -> io::Result<()> {
+        self.new_entries.extend(self.disk.create_dir_all(folder)?);
+        Ok(())
+    }
+
+    /// Whether an error is the path's own fault, or one that may pass.
+    fn classify(&self, path: &Path, error: &io::Error) -> OpenError {
+        use io::ErrorKind::{AlreadyExists, InvalidFilename, IsADirectory, NotADirectory};
+        let message = format!("cannot write {}: {error}", path.display());
+        match error.kind() {
+            // a folder where a file should be, or the other way round: no retry mends that
+            IsADirectory | NotADirectory | InvalidFilename | AlreadyExists => OpenError::Refused(message),
+            _ => OpenError::Later(message),
+        }
+    }
+
+    fn claim(&self, id: &str) -> Result<(), String> {
+        let mut claims = CLAIMS.lock().unwrap_or_else(PoisonError::into_inner);
+        let owner = claims.entry(id.to_owned()).or_insert(self.owner);
+        if *owner == self.owner { Ok(()) } else { Err("another sink writes this file".to_owned()) }
+    }
+
+    fn release(&self, id: &str) {
+        let mut claims = CLAIMS.lock().unwrap_or_else(PoisonError::into_inner);
+        if claims.get(id) == Some(&self.owner) {
+            claims.remove(id);
+        }
+    }
+
+    fn append(
+        &mut self,
+        logical: &Arc<str>,
+        data: &[u8],
+        before: &mut Vec<(Arc<str>, u64)>,
+    ) -> io::Result<()> {
+        let compresses = self.compression(logical) != Compression::None;
+        let Some(file) = self.files.get_mut(logical) else { return Ok(()) };
+        if compresses {
+            file.waiting.extend_from_slice(data);
+            file.dirty = true;
+            return Ok(());
+        }
+        let Some(handle) = &file.file else { return Err(io::Error::other("the file is not open")) };
+        before.push((logical.clone(), file.len));
+        file.dirty = true;
+        if testkit::hit("file.torn") {
+            // as a kill in the middle of a write would leave it
+            handle.append(&data[..data.len() / 2])?;
+            std::process::abort();
+        }
+        handle.append(data)?;
+        file.len += data.len() as u64;
+        Ok(())
+    }
+
+    /// Cuts files back to where they were before a delivery that failed half-way.
+    fn repair(&mut self) -> Result<(), SinkError> {
+        while let Some((logical, len)) = self.repairs.last().cloned() {
+            if let Some(file) = self.files.get_mut(&logical) {
+                let path = self.base.join(&file.physical);
+                let cut = match &file.file {
+                    Some(handle) => handle.set_len(len),
+                    None => self.disk.open(&path).and_then(|handle| handle.set_len(len)),
+                };
+                cut.map_err(|error| SinkError::Retry(format!("cannot cut {}: {error}", path.display())))?;
+                file.len = len;
+            }
+            self.repairs.pop();
+        }
+        Ok(())
+    }
+
+    /// Makes members of what has waited long enough.
+    fn flush_full(&mut self) -> Result<(), SinkError> {
+        let total: usize = self.files.values().map(|file| file.waiting.len()).sum();
+        let all = total > WAITING;
+        let full: Vec<Arc<str>> = self
+            .files
+            .iter()
+            .filter(|(_, file)| file.waiting.len() >= FRAME || (all && !file.waiting.is_empty()))
+            .map(|(logical, _)| logical.clone())
+            .collect();
+        for logical in full {
+            self.flush_one(&logical)?;
+        }
+        self.rotate();
+        Ok(())
+    }
+
+    fn flush_one(&mut self, logical: &Arc<str>) -> Result<(), SinkError> {
+        let compression = self.compression(logical);
+        let Some(file) = self.files.get(logical) else { return Ok(()) };
+        let path = self.base.join(&file.physical);
+        let fail = |error: io::Error| SinkError::Retry(format!("cannot write {}: {error}", path.display()));
+        let frame = compress(compression, &file.waiting).map_err(fail)?;
+        let handle = match &file.file {
+            Some(handle) => handle.clone(),
+            None => {
+                let physical = file.physical.clone();
+                let handle = self.open_file(&physical).map_err(|error| match error {
+                    OpenError::Refused(message) | OpenError::Later(message) => SinkError::Retry(message),
+                })?;
+                if let Some(file) = self.files.get_mut(logical) {
+                    file.file = Some(handle.clone());
+                }
+                handle
+            }
+        };
+        let Some(file) = self.files.get_mut(logical) else { return Ok(()) };
+        if let Err(error) = handle.append(&frame) {
+            self.repairs = vec![(logical.clone(), file.len)];
+            return Err(fail(error));
+        }
+        file.len += frame.len() as u64;
+        file.waiting.clear();
+        file.waiting.shrink_to(FRAME);
+        Ok(())
+    }
+
+    fn compression(&self, logical: &str) -> Compression {
+        match self.settings.compression {
+            Compression::Auto => match logical.rsplit('.').next() {
+                Some("gz") => Compression::Gzip,
+                Some("zst") => Compression::Zstd,
+                _ => Compression::None,
+            },
+            other => other,
+        }
+    }
+
+    /// Ends files that are large or old enough. They stay as they are; the next event of their path
+    /// begins a new one.
+    fn rotate(&mut self) {
+        if !self.rotates() {
+            return;
+        }
+        let now = now_ms();
+        let Rotate { size, age } = self.settings.rotate;
+        let age_ms = age.map(|age| std::time::Duration::from(age).as_millis() as u64);
+        let done: Vec<Arc<str>> = self
+            .files
+            .iter()
+            .filter(|(_, file)| file.waiting.is_empty() && file.len > 0)
+            .filter(|(_, file)| {
+                size.is_some_and(|size| file.len >= size.bytes())
+                    || age_ms.is_some_and(|age| now.saturating_sub(file.begun) >= age)
+            })
+            .map(|(logical, _)| logical.clone())
+            .collect();
+        for logical in done {
+            if let Some(file) = self.files.remove(&logical) {
+                self.open -= usize::from(file.file.is_some());
+                self.release(&file.id);
+                self.retired.push((file.file, self.base.join(&file.physical), file.device));
+                self.rotated.insert(file.physical);
+            }
+        }
+    }
+
+    /// The file of a rotating path: the last one there is, if it has room, or the next.
+    fn numbered(&self, logical: &str) -> Result<String, OpenError> {
+        let mut last = None;
+        for number in 1.. {
+            let physical = with_number(logical, number);
+            let path = self.base.join(&physical);
+            let Some(stat) = self.disk.stat(&path).map_err(|error| self.classify(&path, &error))? else {
+                break;
+            };
+            last = Some((number, physical, stat));
+        }
+        let Some((number, physical, stat)) = last else { return Ok(with_number(logical, 1)) };
+        let Rotate { size, age } = self.settings.rotate;
+        let is_full = size.is_some_and(|size| stat.len >= size.bytes());
+        let is_old = age.is_some_and(|age| {
+            now_ms().saturating_sub(stat.born_ms) >= std::time::Duration::from(age).as_millis() as u64
+        });
+        let was_rotated = self.rotated.contains(&physical);
+        Ok(if is_full || is_old || was_rotated { with_number(logical, number + 1) } else { physical })
+    }
+}
+
+impl Active {
+    fn row(&self, logical: &str) -> Value {
+        let row = Row { id: self.id.clone(), len: self.len, logical: logical.to_owned(), begun: self.begun };
+        serde_json::to_value(row).unwrap_or_default()
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        for file in self.files.values() {
+            self.release(&file.id);
+        }
+    }
+}
+
+/// What has to be made durable for an epoch.
+pub(super) struct Sync {
+    disk: Arc<dyn Disk>,
+    files: Vec<(Option<Arc<dyn DiskFile>>, PathBuf, u64)>,
+    folders: Vec<PathBuf>,
+}
+
+impl Sync {
+    pub(super) fn run(self) -> Result<(), String> {
+        let fail = |path: &Path, error: io::Error| format!("cannot make {} durable: {error}", path.display());
+        let is_single =
+            self.files.len() <= SINGLE_SYNCS && self.files.iter().all(|(file, ..)| file.is_some());
+        if is_single {
+            for (file, path, _) in &self.files {
+                if let Some(file) = file {
+                    file.sync().map_err(|error| fail(path, error))?;
+                }
+            }
+            for folder in &self.folders {
+                self.disk.sync_dir(folder).map_err(|error| fail(folder, error))?;
+            }
+            return Ok(());
+        }
+        let by_device: BTreeMap<u64, &PathBuf> =
+            self.files.iter().map(|(_, path, device)| (*device, path)).collect();
+        for path in by_device.values() {
+            self.disk.sync_all(path).map_err(|error| fail(path, error))?;
+        }
+        Ok(())
+    }
+}
+
+fn parent_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn now_ms() -> u64 {
+    std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis() as u64)
+}
+
+/// `events.ndjson.gz` and 7 to `events.0007.ndjson.gz`.
+fn with_number(path: &str, number: u32) -> String {
+    let (folder, name) = path.rsplit_once('/').map_or(("", path), |(folder, name)| (folder, name));
+    let (name, compression) = match name.rsplit_once('.') {
+        Some((stem, ending @ ("gz" | "zst"))) if !stem.is_empty() => (stem, format!(".{ending}")),
+        _ => (name, String::new()),
+    };
+    let numbered = match name.rsplit_once('.') {
+        Some((stem, ending)) if !stem.is_empty() => format!("{stem}.{number:04}.{ending}"),
+        _ => format!("{name}.{number:04}"),
+    };
+    if folder.is_empty() {
+        format!("{numbered}{compression}")
+    } else {
+        format!("{folder}/{numbered}{compression}")
+    }
+}
+
+fn compress(compression: Compression, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    match compression {
+        Compression::Gzip => {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            encoder.write_all(bytes)?;
+            encoder.finish()
+        }
+        Compression::Zstd => zstd::bulk::compress(bytes, 0),
+        Compression::Auto | Compression::None => Ok(bytes.to_vec()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_number;
+
+    #[test]
+    fn numbers_stand_before_the_ending() {
+        assert_eq!(with_number("a/events.ndjson", 1), "a/events.0001.ndjson");
+        assert_eq!(with_number("events.ndjson.gz", 12), "events.0012.ndjson.gz");
+        assert_eq!(with_number("my.host.log.zst", 3), "my.host.0003.log.zst");
+        assert_eq!(with_number("a.b/events", 1), "a.b/events.0001");
+        assert_eq!(with_number(".hidden", 1), ".hidden.0001");
+    }
+}
