@@ -90,7 +90,7 @@ impl Stdin {
 }
 
 /// Cuts events into batches of bounded size.
-pub(super) fn split(mut events: Vec<Event>) -> Vec<Vec<Event>> {
+fn split(mut events: Vec<Event>) -> Vec<Vec<Event>> {
     let mut batches = Vec::with_capacity(1);
     while events.len() > BATCH_EVENTS {
         let rest = events.split_off(BATCH_EVENTS);

@@ -9,13 +9,15 @@ use bytes::{Bytes, BytesMut};
 use chrono::Utc;
 
 use super::super::framing::{Codec, Framer};
-use super::super::stdin::split;
 use super::super::threaded::{Emitter, Stopped};
-use super::super::{BATCH_BYTES, SourceContext, SourceError};
+use super::super::{BATCH_BYTES, BATCH_EVENTS, SourceContext, SourceError};
 use super::FileSource;
 use super::content::{Content, FileState, Inode, Packing, is_beginning_of};
 use super::cursor::{Cursors, HEAD, TAIL};
 use crate::event::{Batch, CursorRows, Event, Fault, Origin, Payload, Place};
+
+/// The least that is read at once.
+const SMALLEST_CHUNK: usize = 4 << 10;
 
 /// Why reading ended before its time.
 pub(super) enum Ended {
@@ -55,6 +57,8 @@ pub(super) struct Track {
     /// The last bytes before the position.
     before: Vec<u8>,
     shown: Arc<str>,
+    /// Bytes to read at once, so that they hold about as many events as a batch should.
+    chunk: usize,
 }
 
 /// Reads files and emits their events.
@@ -241,6 +245,7 @@ impl Reader {
             head,
             before,
             shown,
+            chunk: BATCH_BYTES / 4,
         }))
     }
 
@@ -251,7 +256,7 @@ impl Reader {
         limit: u64,
         emitter: &Emitter,
     ) -> Result<Step, StepError> {
-        let room = limit.saturating_sub(track.content.position).min(BATCH_BYTES as u64) as usize;
+        let room = limit.saturating_sub(track.content.position).min(track.chunk as u64) as usize;
         let mut chunk = BytesMut::zeroed(room);
         let read = match track.content.read(&mut chunk) {
             Ok(read) => read,
@@ -272,6 +277,11 @@ impl Reader {
         let mut events = Vec::new();
         track.framer.feed(chunk.clone(), &mut events);
         let count = events.len() as u64;
+        if events.len() > 2 * BATCH_EVENTS {
+            track.chunk = (track.chunk / 2).max(SMALLEST_CHUNK);
+        } else if events.len() < BATCH_EVENTS / 2 {
+            track.chunk = (track.chunk * 2).min(BATCH_BYTES);
+        }
         let rows = self.advance(track, chunk_start, &chunk);
         self.emit(track, events, rows, emitter)?;
         Ok(Step::Read(count))
@@ -321,18 +331,8 @@ impl Reader {
         if events.is_empty() && rows.is_empty() {
             return Ok(());
         }
-        let mut batches = split(events);
-        if batches.is_empty() {
-            batches.push(Vec::new());
-        }
-        let last = batches.len() - 1;
-        let mut rows = Some(rows);
-        for (number, events) in batches.into_iter().enumerate() {
-            // the cursor moves with the last batch of the chunk
-            let rows = if number == last { rows.take().unwrap_or_default() } else { CursorRows::new() };
-            emitter.emit(Batch::new(events, Arc::new(self.origin(track)), rows))?;
-        }
-        Ok(())
+        // one batch, for a barrier between two would find one cursor for both
+        emitter.emit(Batch::new(events, Arc::new(self.origin(track)), rows))
     }
 
     fn origin(&self, track: &Track) -> Origin {
