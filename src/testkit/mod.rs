@@ -23,9 +23,11 @@ pub fn hit(point: &str) -> bool {
         });
         armed.collect()
     });
+    // every entry of the point counts, so that `p@1,p@2` is hit twice
     points
         .iter()
-        .any(|armed| armed.point == point && armed.seen.fetch_add(1, Ordering::Relaxed) + 1 == armed.at)
+        .filter(|armed| armed.point == point)
+        .fold(false, |hit, armed| hit | (armed.seen.fetch_add(1, Ordering::Relaxed) + 1 == armed.at))
 }
 
 /// Whether a named point should misbehave now: never in a release build.

@@ -18,7 +18,7 @@ use super::ledger::BestEffort;
 use crate::event::json::{self, Problem};
 use crate::event::token::{Held, Outcome, Share, Token};
 use crate::event::{Batch, Derivation, Event, Fault, Meta, Origin, Payload, error_record};
-use crate::jq::{Json, Runner, WriteLimits, panic_message};
+use crate::jq::{Json, Limits, Runner, WriteLimits, panic_message};
 use crate::sink::{Delivery, Encoder, Part, PartEvent};
 use crate::testkit;
 use crate::transform::{Outputs, Transform};
@@ -114,6 +114,8 @@ struct Worker {
     /// By sink; the last one is the dead-letter file.
     building: Vec<Option<Building>>,
     spare_outputs: Vec<Outputs>,
+    /// Events of the current batch whose obligations were taken up.
+    taken: usize,
 }
 
 /// A delivery in the making.
@@ -132,6 +134,7 @@ impl Worker {
             encoders: plan.sinks.iter().map(|node| node.factory.encoder()).collect(),
             building: (0..=plan.sinks.len()).map(|_| None).collect(),
             spare_outputs: Vec::new(),
+            taken: 0,
             best_effort,
             plan,
         }
@@ -141,7 +144,12 @@ impl Worker {
         let plan = self.plan.clone();
         match work {
             Work::Batch { source, batch, token, reply } => {
+                self.taken = 0;
                 let done = self.guarded(|worker| worker.batch(&plan, source, &batch, &token));
+                if done.is_none() {
+                    // events that it did not come to fail with the one it failed on
+                    (self.taken..batch.events.len()).for_each(|cell| drop(token.take(cell as u32)));
+                }
                 drop(batch);
                 drop(token);
                 // a dispatcher that is gone has given up the run
@@ -175,6 +183,7 @@ impl Worker {
         testkit::panic_point("worker.batch");
         for (cell, event) in batch.events.iter().enumerate() {
             let held = token.take(cell as u32);
+            self.taken = cell + 1;
             if testkit::hit("worker.forget") {
                 std::mem::forget(held);
                 continue;
@@ -372,9 +381,10 @@ impl Worker {
     ) {
         held.mark(Outcome::DeadLettered);
         let mut text = Vec::new();
-        let bounds = WriteLimits { depth: 100_000, bytes: 1 << 30 };
-        if input.write(bounds, &mut text).is_err() {
-            text = context.source_text.to_vec();
+        if input.write(WriteLimits::from(&Limits::default()), &mut text).is_err() {
+            // the value is what was wrong; what it was made of is the better original
+            text.clear();
+            text.extend_from_slice(context.source_text);
         }
         let record = error_record(component, fault, Some(&text), &context.meta());
         self.record(context, errors, Json::from_text(record.into()), token, held);

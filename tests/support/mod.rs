@@ -1,5 +1,5 @@
 //! What the tests of the real binary share.
-#![allow(dead_code, reason = "each test file takes what it needs")]
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file takes what it needs")]
 
 use std::fs;
 use std::io::Write as _;
