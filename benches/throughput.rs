@@ -18,7 +18,8 @@ struct Measured {
 }
 
 fn main() {
-    let events: u64 = std::env::var("JAQUARD_BENCH_EVENTS").ok().and_then(|n| n.parse().ok()).unwrap_or(500_000);
+    let events: u64 =
+        std::env::var("JAQUARD_BENCH_EVENTS").ok().and_then(|n| n.parse().ok()).unwrap_or(500_000);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
@@ -34,18 +35,26 @@ fn main() {
     let read = |name: &str| fs::read_to_string(programs.join(name)).unwrap();
     let jobs = [
         ("passthrough", None, ".".to_owned()),
-        ("filter", Some(".raw.severity == \"ERROR\"".to_owned()), "select(.raw.severity == \"ERROR\")".to_owned()),
+        (
+            "filter",
+            Some(".raw.severity == \"ERROR\"".to_owned()),
+            "select(.raw.severity == \"ERROR\")".to_owned(),
+        ),
         ("small map", None, read("map.jq")),
         ("OCSF-sized map", None, read("ocsf.jq")),
     ];
-    println!("job | path | events/s | MB/s | CPU s | µs CPU/event | peak MiB | CPU ratio jaq/ours | wall ours/jaq");
+    println!(
+        "job | path | events/s | MB/s | CPU s | µs CPU/event | peak MiB | CPU ratio jaq/ours | wall ours/jaq"
+    );
     println!("---|---|---|---|---|---|---|---|---");
     for (name, condition, program) in &jobs {
         let peer = jaq.as_ref().map(|jaq| {
             let out = File::create(folder.join("peer.ndjson")).unwrap();
             measure(Command::new(jaq).arg("-c").arg(program).arg(&data).stdout(out))
         });
-        for (path, reads_stdin, sink) in [("stdin → file", true, "file"), ("file → blackhole", false, "blackhole")] {
+        for (path, reads_stdin, sink) in
+            [("stdin → file", true, "file"), ("file → blackhole", false, "blackhole")]
+        {
             let pipeline = write_pipeline(&folder, condition.as_deref(), program, reads_stdin, sink, &data);
             let mut command = Command::new(env!("CARGO_BIN_EXE_jaquard"));
             command.args(["run", "-q", "--fresh"]).arg(&pipeline);
@@ -67,9 +76,14 @@ fn main() {
             let _ = fs::remove_file(folder.join("out.ndjson"));
         }
         if let Some(peer) = &peer {
-            println!("{name} | jaq -c | {:.0} | {:.0} | {:.2} | {:.2} | {:.1} | |",
-                events as f64 / peer.wall, megabytes / peer.wall, peer.cpu, peer.cpu * 1e6 / events as f64,
-                peer.peak_kib as f64 / 1024.0);
+            println!(
+                "{name} | jaq -c | {:.0} | {:.0} | {:.2} | {:.2} | {:.1} | |",
+                events as f64 / peer.wall,
+                megabytes / peer.wall,
+                peer.cpu,
+                peer.cpu * 1e6 / events as f64,
+                peer.peak_kib as f64 / 1024.0
+            );
         }
     }
     start_up(&folder);
@@ -93,7 +107,11 @@ fn start_up(folder: &Path) {
                 .spawn()
                 .unwrap();
             let mut line = String::new();
-            std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
+            std::io::BufRead::read_line(
+                &mut std::io::BufReader::new(child.stdout.take().unwrap()),
+                &mut line,
+            )
+            .unwrap();
             let elapsed = started.elapsed().as_secs_f64() * 1e3;
             child.wait().unwrap();
             elapsed
@@ -110,24 +128,42 @@ fn make_data(folder: &Path, events: u64) -> PathBuf {
         "data_dir = \"make\"\n[sources.in]\ntype = \"generate\"\ncount = {events}\n[sinks.out]\ntype = \"file\"\ninputs = [\"in\"]\npath = \"events.ndjson\"\n"
     );
     fs::write(&pipeline, text).unwrap();
-    let status = Command::new(env!("CARGO_BIN_EXE_jaquard")).args(["run", "-q", "--fresh"]).arg(&pipeline).stderr(Stdio::null()).status();
+    let status = Command::new(env!("CARGO_BIN_EXE_jaquard"))
+        .args(["run", "-q", "--fresh"])
+        .arg(&pipeline)
+        .stderr(Stdio::null())
+        .status();
     assert!(status.unwrap().success());
     data
 }
 
-fn write_pipeline(folder: &Path, condition: Option<&str>, program: &str, reads_stdin: bool, sink: &str, data: &Path) -> PathBuf {
+fn write_pipeline(
+    folder: &Path,
+    condition: Option<&str>,
+    program: &str,
+    reads_stdin: bool,
+    sink: &str,
+    data: &Path,
+) -> PathBuf {
     let source = if reads_stdin {
         "type = \"stdin\"".to_owned()
     } else {
         format!("type = \"file\"\npaths = [{:?}]", data.display().to_string())
     };
     let (transform, input) = match (condition, program) {
-        (Some(condition), _) => (format!("[transforms.t]\ntype = \"filter\"\ninputs = [\"in\"]\ncondition = '{condition}'\n"), "t"),
+        (Some(condition), _) => (
+            format!("[transforms.t]\ntype = \"filter\"\ninputs = [\"in\"]\ncondition = '{condition}'\n"),
+            "t",
+        ),
         (None, ".") => (String::new(), "in"),
-        (None, program) => (format!("[transforms.t]\ntype = \"jq\"\ninputs = [\"in\"]\nprogram = '''\n{program}'''\n"), "t"),
+        (None, program) => {
+            (format!("[transforms.t]\ntype = \"jq\"\ninputs = [\"in\"]\nprogram = '''\n{program}'''\n"), "t")
+        }
     };
     let target = if sink == "file" { "path = \"out.ndjson\"\n" } else { "" };
-    let text = format!("data_dir = \"state\"\n[sources.in]\n{source}\n{transform}[sinks.out]\ntype = \"{sink}\"\ninputs = [\"{input}\"]\n{target}");
+    let text = format!(
+        "data_dir = \"state\"\n[sources.in]\n{source}\n{transform}[sinks.out]\ntype = \"{sink}\"\ninputs = [\"{input}\"]\n{target}"
+    );
     let path = folder.join("pipeline.toml");
     fs::write(&path, text).unwrap();
     path
@@ -135,8 +171,9 @@ fn write_pipeline(folder: &Path, condition: Option<&str>, program: &str, reads_s
 
 fn find_jaq() -> Option<PathBuf> {
     let named = std::env::var_os("JAQ").map(PathBuf::from);
-    let on_path = std::env::var_os("PATH")
-        .and_then(|path| std::env::split_paths(&path).map(|folder| folder.join("jaq")).find(|jaq| jaq.is_file()));
+    let on_path = std::env::var_os("PATH").and_then(|path| {
+        std::env::split_paths(&path).map(|folder| folder.join("jaq")).find(|jaq| jaq.is_file())
+    });
     named.or(on_path)
 }
 

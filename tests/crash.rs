@@ -1,5 +1,5 @@
 //! Killed at any moment, nothing is lost and nothing comes twice.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Following files through growth and rotation; cursors by content.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod support;
 

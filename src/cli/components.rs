@@ -87,9 +87,10 @@ fn options(schema: &Value, root: &Value, prefix: &str, out: &mut String) {
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
         let description = property["description"].as_str().unwrap_or_default().replace('\n', " ");
         let (form, target) = schema_form(property, root);
-        let description = match description.is_empty() {
-            true => target["description"].as_str().unwrap_or_default().replace('\n', " "),
-            false => description,
+        let description = if description.is_empty() {
+            target["description"].as_str().unwrap_or_default().replace('\n', " ")
+        } else {
+            description
         };
         let default = match &property["default"] {
             _ if required.contains(&name.as_str()) => ", required".to_owned(),

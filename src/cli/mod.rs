@@ -55,7 +55,7 @@ struct Cli {
 
 #[derive(Debug, Args)]
 struct Global {
-    /// Log more; twice for still more. JAQUARD_LOG sets levels by module.
+    /// Log more; twice for still more. `JAQUARD_LOG` sets levels by module.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
     /// Log less; twice for errors only.

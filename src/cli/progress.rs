@@ -34,8 +34,7 @@ impl Progress {
             });
             let rate = events as f64 / started.elapsed().as_secs_f64();
             let mut message = format!("{} events, {} a second", HumanCount(events), HumanCount(rate as u64));
-            if total > 0 {
-                let percent = done.min(total) * 100 / total;
+            if let Some(percent) = (done.min(total) * 100).checked_div(total) {
                 message.push_str(&format!(", {percent} % of {}", HumanBytes(total)));
             }
             bar.set_message(message);

@@ -21,7 +21,7 @@ pub(super) struct RunArgs {
     /// End when everything that is there now is delivered.
     #[arg(long)]
     once: bool,
-    /// Start from nothing, with an empty, temporary data_dir.
+    /// Start from nothing, with an empty, temporary `data_dir`.
     #[arg(long)]
     fresh: bool,
     /// Exit with 1 if there are dead letters.
@@ -54,7 +54,8 @@ async fn run_all(
     format: LogFormat,
     logging: &Logging,
 ) -> anyhow::Result<u8> {
-    let signals = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let interrupt = signal(SignalKind::interrupt())?;
+    let terminate = signal(SignalKind::terminate())?;
     let (stop, stopped) = watch::channel(Stop::No);
     let progress = if args.once { logging.progress.function() } else { None };
 
@@ -75,7 +76,7 @@ async fn run_all(
     }
     let all = futures::future::join_all(runs);
     tokio::pin!(all);
-    let mut listener = Signals { signals, stop, seen: 0 };
+    let mut listener = Signals { interrupt, terminate, stop, seen: 0 };
     let (outcomes, killed) = loop {
         tokio::select! {
             outcomes = &mut all => break (outcomes, None),
@@ -113,7 +114,8 @@ fn fresh_folder(pipeline: &Pipeline) -> PathBuf {
 
 /// The first signal drains, the second one ends.
 struct Signals {
-    signals: (Signal, Signal),
+    interrupt: Signal,
+    terminate: Signal,
     stop: watch::Sender<Stop>,
     seen: u32,
 }
@@ -122,8 +124,8 @@ impl Signals {
     /// Waits for a signal. Returns an exit code when it is the second one.
     async fn next(&mut self) -> Option<u8> {
         let number = tokio::select! {
-            _ = self.signals.0.recv() => 2,
-            _ = self.signals.1.recv() => 15,
+            _ = self.interrupt.recv() => 2,
+            _ = self.terminate.recv() => 15,
         };
         self.seen += 1;
         if self.seen == 1 {

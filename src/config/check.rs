@@ -1,7 +1,7 @@
 //! What a component's own check works with: errors at its options, programs compiled in place.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use crate::jq::{self, CompileError, Limits, Template, TemplateError};
@@ -86,7 +86,7 @@ impl Check<'_> {
 
     /// A path of an option, resolved from the folder of the pipeline file.
     pub fn resolve(&self, path: &Path) -> PathBuf {
-        self.folder.join(path)
+        resolve(self.folder, path)
     }
 
     /// Compiles the program written in an option.
@@ -142,7 +142,7 @@ impl Check<'_> {
                 return None;
             }
         };
-        let folder = path.parent().unwrap_or(Path::new(".")).to_path_buf();
+        let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
         match jq::compile(&code, &folder, library) {
             Ok(program) => Some(program),
             Err(errors) => {
@@ -179,6 +179,13 @@ impl Check<'_> {
             self.diagnostics.push(diagnostic.help(error.help));
         }
     }
+}
+
+/// A path of the pipeline file, resolved from its folder, without `.` in between.
+pub(crate) fn resolve(folder: &Path, path: &Path) -> PathBuf {
+    let resolved: PathBuf =
+        folder.join(path).components().filter(|part| *part != Component::CurDir).collect();
+    if resolved.as_os_str().is_empty() { PathBuf::from(".") } else { resolved }
 }
 
 fn line_and_column(text: &str, at: usize) -> (usize, usize) {

@@ -15,6 +15,7 @@ mod spec;
 mod values;
 mod walk;
 
+pub(crate) use check::resolve;
 pub use check::{Check, Options};
 pub use diagnostic::{Diagnostic, Severity, SourceFile, nearest};
 pub use outside::{Absent, OutsideMode};

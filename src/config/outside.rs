@@ -123,7 +123,7 @@ fn trim_newline(mut text: String) -> String {
 fn run(words: &[&str], folder: &Path) -> Result<String, String> {
     let mut child = Command::new(words[0])
         .args(&words[1..])
-        .current_dir(folder)
+        .current_dir(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

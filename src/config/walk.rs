@@ -83,8 +83,8 @@ impl<'a> Walker<'a> {
             self.spans
                 .insert(path.clone(), OptionSpan { key: key.span(), value: value.span(), outside: false });
             let member = match (properties.get(name), additional) {
-                (Some(member), _) => member,
-                (None, Some(Value::Bool(false)) | None) => {
+                (Some(member), _) | (None, Some(member)) if *member != Value::Bool(false) => member,
+                _ => {
                     let known = properties.keys().map(String::as_str).chain(skip.iter().copied());
                     let help = match nearest(name, known.clone()) {
                         Some(near) => format!("did you mean `{near}`?"),
@@ -93,7 +93,6 @@ impl<'a> Walker<'a> {
                     self.error(key.span(), format!("unknown option `{name}`"), help);
                     continue;
                 }
-                (None, Some(member)) => member,
             };
             if member.get("x-secret").is_some() && is_literal(value.get_ref()) {
                 let warning = Diagnostic::error(
@@ -138,10 +137,10 @@ impl<'a> Walker<'a> {
             });
         if let DeValue::Table(table) = node.get_ref() {
             let takes_table = is_object(schema);
-            if is_free || !takes_table {
-                if let Some(outside) = outside::recognise(table) {
-                    return self.outside(&outside, node, schema, root, path, is_free);
-                }
+            if (is_free || !takes_table)
+                && let Some(outside) = outside::recognise(table)
+            {
+                return self.outside(&outside, node, schema, root, path, is_free);
             }
             if is_free {
                 if table.len() == 1 && table.iter().all(|(key, _)| key.get_ref() == "literal") {

@@ -19,6 +19,7 @@ pub struct Derivation(u64);
 
 impl Derivation {
     /// The derivation of output `number` of the step with the given stable number.
+    #[must_use]
     pub fn step(self, step: u64, number: u64) -> Self {
         let mut x = self.0 ^ step.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9) ^ number;

@@ -119,7 +119,11 @@ fn compile_here(code: &str, folder: &Path, library: &[PathBuf], names: &[String]
                             "" => "the end of the program".to_owned(),
                             token => format!("`{token}`"),
                         };
-                        let message = format!("expected {}, found {shown}", expected.as_str());
+                        let expected = match expected.as_str() {
+                            "nothing" => "the end of the program",
+                            expected => expected,
+                        };
+                        let message = format!("expected {expected}, found {shown}");
                         found.push(error_at(&file.path, at(token), message, None));
                     }
                 }
@@ -237,9 +241,10 @@ fn describe_undefined(name: &str, kind: &Undefined, names: &Names) -> (String, O
             (format!("undefined function `{name}/{arity}`"), help)
         }
         Undefined::Var => {
-            let help = crate::config::nearest(name, ["$meta", "$args"])
-                .map(|near| format!("did you mean `{near}`?"))
-                .unwrap_or_else(|| "a program has `$meta` and `$args`, and what it binds with `as`".into());
+            let help = crate::config::nearest(name, ["$meta", "$args"]).map_or_else(
+                || "a program has `$meta` and `$args`, and what it binds with `as`".into(),
+                |near| format!("did you mean `{near}`?"),
+            );
             (format!("undefined variable `{name}`"), Some(help))
         }
         other => (format!("undefined {} `{name}`", other.as_str()), None),

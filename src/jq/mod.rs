@@ -16,6 +16,7 @@ mod limits;
 mod memory;
 mod modules;
 mod native;
+mod parse;
 mod run;
 mod template;
 mod value;

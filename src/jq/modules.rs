@@ -49,7 +49,10 @@ pub(super) fn read(
                 .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
             return Ok((text, path.display().to_string()));
         }
-        let shown = folder.display().to_string();
+        let shown = match folder.display().to_string() {
+            here if here.is_empty() => ".".to_owned(),
+            folder => folder,
+        };
         if !searched.contains(&shown) {
             searched.push(shown);
         }
@@ -66,6 +69,7 @@ pub(super) fn read(
 
 /// Whether a path, with all its links followed, lies below a folder.
 fn is_inside(path: &Path, folder: &Path) -> bool {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     match (path.canonicalize(), folder.canonicalize()) {
         (Ok(path), Ok(folder)) => path.starts_with(folder),
         _ => false,

@@ -167,7 +167,7 @@ fn log_debug<'a>(value: &Val) -> ValXs<'a, Val> {
 }
 
 /// `range($from; $to; $by)`, a step at a time under the host's eye.
-fn range<'a>(ctx: Ctx<'a, Kind>, from: Val, to: Val, by: Val) -> impl Iterator<Item = ValX<'a, Val>> {
+fn range(ctx: Ctx<'_, Kind>, from: Val, to: Val, by: Val) -> impl Iterator<Item = ValX<'_, Val>> {
     let direction = by.partial_cmp(&Val::from(0_isize)).unwrap_or(Ordering::Equal);
     let mut next = Some(Ok(from));
     std::iter::from_fn(move || {

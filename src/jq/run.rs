@@ -72,10 +72,6 @@ pub enum RunError {
     Halted,
     /// A bound was passed: its name in `limits`, and its value for a person.
     Limit(&'static str, String),
-    /// The input is no JSON.
-    Input(String),
-    /// An output cannot be written as JSON.
-    Output(String),
     /// The engine itself failed.
     Panicked(String),
 }
@@ -87,8 +83,6 @@ impl RunError {
             RunError::Raised(_) => "jq",
             RunError::Halted => "halt",
             RunError::Limit(..) => "limit",
-            RunError::Input(_) => "invalid_json",
-            RunError::Output(_) => "not_json",
             RunError::Panicked(_) => "panic",
         }
     }
@@ -102,8 +96,6 @@ impl fmt::Display for RunError {
             RunError::Limit(name, value) => {
                 write!(f, "the program exceeded its limit `{name}` of {value}")
             }
-            RunError::Input(message) => write!(f, "invalid JSON: {message}"),
-            RunError::Output(message) => write!(f, "an output is not JSON: {message}"),
             RunError::Panicked(message) => write!(f, "the engine failed: {message}"),
         }
     }
@@ -175,7 +167,7 @@ impl Runner {
         meta: Option<&Meta<'_>>,
         emit: &mut dyn FnMut(Json) -> bool,
     ) -> Result<(), RunError> {
-        let value = input.value().map_err(RunError::Input)?.clone();
+        let value = input.value().clone();
         let vars = match meta {
             Some(meta) if self.program.wants_meta => {
                 let meta = value::from_json(&meta.to_value());

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use jaq_json::{Map, Num, Rc, Val, read};
 
+use super::parse;
 use super::write::{self, NotJson, WriteLimits};
 
 /// A JSON value as text, as a value, or as both.
@@ -28,16 +29,10 @@ impl Json {
         Json { text: None, value: Some(Val::utf8_str(Bytes::copy_from_slice(text.as_bytes()))) }
     }
 
-    /// The parsed value; the message of the parser if the text is not JSON.
-    pub(super) fn value(&mut self) -> Result<&Val, String> {
-        match (&mut self.value, &self.text) {
-            (Some(value), _) => Ok(value),
-            (slot, text) => {
-                let text = text.as_deref().unwrap_or(b"null");
-                let value = read::parse_single(text).map_err(|error| error.to_string())?;
-                Ok(slot.insert(value))
-            }
-        }
+    /// The parsed value.
+    pub(super) fn value(&mut self) -> &Val {
+        let text = &self.text;
+        self.value.get_or_insert_with(|| text.as_ref().map_or(Val::Null, parse::parse))
     }
 
     /// The output as an event: this event itself, text and all, if the program passed it through.
@@ -76,7 +71,7 @@ impl Json {
 
     /// The text of a JSON string, if it is one and valid UTF-8.
     pub fn as_string(&mut self) -> Option<String> {
-        match self.value().ok()? {
+        match self.value() {
             Val::TStr(text) => std::str::from_utf8(text).ok().map(str::to_owned),
             _ => None,
         }

@@ -55,6 +55,7 @@ struct Oversize {
 
 /// Where the `json` codec is.
 #[derive(Debug, Clone, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "the state of a scanner, each told apart by its comment")]
 struct JsonState {
     /// Whether the top-level value is an array whose elements are events.
     in_array: bool,
@@ -126,7 +127,7 @@ impl Framer {
         let rest = self.partial.split().freeze();
         if self.oversize.is_some() || !rest.is_empty() {
             let length = rest.len();
-            self.end_event(rest, length, events);
+            self.end_event(&rest, length, events);
         }
         self.json = JsonState::default();
     }
@@ -136,12 +137,12 @@ impl Framer {
             let line = chunk.split_to(end + 1);
             if self.partial.is_empty() {
                 let length = line.len();
-                self.end_event(line, length, events);
+                self.end_event(&line, length, events);
             } else {
                 self.partial.extend_from_slice(&line);
                 let line = self.partial.split().freeze();
                 let length = line.len();
-                self.end_event(line, length, events);
+                self.end_event(&line, length, events);
             }
         }
         self.keep(&chunk);
@@ -216,12 +217,12 @@ impl Framer {
                     ..JsonState::default()
                 };
                 if self.partial.is_empty() {
-                    self.end_event(piece, end, events);
+                    self.end_event(&piece, end, events);
                 } else {
                     self.partial.extend_from_slice(&piece);
                     let whole = self.partial.split().freeze();
                     let length = whole.len();
-                    self.end_event(whole, length, events);
+                    self.end_event(&whole, length, events);
                 }
                 at = 0;
             } else {
@@ -258,15 +259,15 @@ impl Framer {
     }
 
     /// An event has ended: `bytes` are all of it, or its last part if it is oversize.
-    fn end_event(&mut self, bytes: Bytes, length: usize, events: &mut Vec<Event>) {
+    fn end_event(&mut self, bytes: &Bytes, length: usize, events: &mut Vec<Event>) {
         let start = self.offset;
         self.offset += length as u64;
         let content = match self.codec {
             Codec::Json => &bytes[..],
-            Codec::Ndjson | Codec::Text => without_line_end(&bytes),
+            Codec::Ndjson | Codec::Text => without_line_end(bytes),
         };
         if let Some(mut oversize) = self.oversize.take() {
-            oversize.add(bytes.strip_suffix(b"\n").filter(|_| self.codec != Codec::Json).unwrap_or(&bytes));
+            oversize.add(bytes.strip_suffix(b"\n").filter(|_| self.codec != Codec::Json).unwrap_or(bytes));
             events.push(oversize.into_event(self.max_event, self.codec == Codec::Json));
             return;
         }
@@ -276,7 +277,7 @@ impl Framer {
         }
         match self.codec {
             Codec::Ndjson | Codec::Json => {
-                let text = trim(&bytes);
+                let text = trim(bytes);
                 if text.is_empty() {
                     return;
                 }

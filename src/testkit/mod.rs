@@ -1,7 +1,11 @@
-//! Faults on demand, for tests of the real binary.
+//! Faults on demand: a disk that loses what was not synced, and points of failure in the real binary.
 //!
 //! A debug build reads `JAQUARD_TESTKIT`, a list of `point` or `point@n` (the n-th time), and fails
 //! there. A release build has no such points: the functions are empty and vanish.
+
+mod disk;
+
+pub use disk::SimDisk;
 
 /// Whether a named point should misbehave now.
 #[cfg(debug_assertions)]

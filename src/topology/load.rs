@@ -138,8 +138,8 @@ pub fn load(path: &Path, mode: OutsideMode, once: bool) -> Result<Pipeline, Load
         std::fs::read_to_string(path).map_err(|error| LoadError::Unreadable(path.to_path_buf(), error))?;
     let file = SourceFile::new(path, text);
     let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
+        Some(parent) => parent,
+        None => Path::new(""),
     };
     let mut loader =
         Loader { file: &file, folder, once, walker: Walker::new(&file, folder, mode), found: Vec::new() };
@@ -150,7 +150,7 @@ pub fn load(path: &Path, mode: OutsideMode, once: bool) -> Result<Pipeline, Load
     let is_error = diagnostics.iter().any(|found| found.severity == Severity::Error);
     match parts {
         Some((options, plan)) if !is_error => Ok(Pipeline {
-            data_dir: options.data_dir.map(|data_dir| folder.join(data_dir)),
+            data_dir: options.data_dir.map(|data_dir| crate::config::resolve(folder, &data_dir)),
             commit: options.commit,
             workers: options.workers,
             plan,

@@ -110,7 +110,7 @@ pub async fn run(pipeline: Pipeline, options: RunOptions) -> Result<Outcome, Str
         commit,
         options,
     };
-    Ok(running.to_the_end().await)
+    Ok(running.finish().await)
 }
 
 /// What the parts of a running pipeline share.
@@ -129,7 +129,7 @@ struct Running {
 }
 
 impl Running {
-    async fn to_the_end(self) -> Outcome {
+    async fn finish(self) -> Outcome {
         let queues = self.start_best_effort();
         let (queues, best_effort_tasks, build_error) = match queues {
             Ok((queues, tasks)) => (queues, tasks, None),
@@ -215,12 +215,11 @@ impl Running {
                 tasks.shutdown().await;
             }
             match end {
-                End::Done | End::OutputClosed => return None,
+                End::Done | End::OutputClosed | End::Unbalanced => return None,
                 End::OutOfTime => {
                     tracing::warn!("not everything was delivered in time; the next run takes it up again");
                     return None;
                 }
-                End::Unbalanced => return None,
                 End::Failed(error) => return Some(error),
                 End::RolledBack => {
                     if let Some(pipe) =

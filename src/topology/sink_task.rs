@@ -74,7 +74,9 @@ impl SinkTask {
                     tokio::spawn(async move {
                         let _ = notices.send(Notice::Prepared(number, epoch, prepared.await));
                     });
-                    inputs.iter_mut().for_each(|input| input.barrier = None);
+                    for input in &mut inputs {
+                        input.barrier = None;
+                    }
                 }
                 Next::Ended => return,
             }
@@ -83,14 +85,11 @@ impl SinkTask {
 
     /// Writes a delivery, for as long as it takes.
     async fn deliver(&self, mut delivery: Delivery) -> Result<(), SinkError> {
-        let rejections = match self.write(&delivery).await? {
-            None => {
-                if let Some(share) = delivery.share.take() {
-                    share.resolve(Outcome::Delivered);
-                }
-                return Ok(());
+        let Some(rejections) = self.write(&delivery).await? else {
+            if let Some(share) = delivery.share.take() {
+                share.resolve(Outcome::Delivered);
             }
-            Some(rejections) => rejections,
+            return Ok(());
         };
         self.refuse(delivery, rejections).await
     }

@@ -16,10 +16,10 @@ use crate::sink::Delivery;
 use crate::source::{Progress, Source};
 
 /// Batches that may be between a source and its dispatcher.
-pub(super) const ORDER_QUEUE: usize = 16;
+pub(super) const ORDER_QUEUE: usize = 8;
 
 /// Bytes of input that one source may have in the pipeline at the least.
-const ROOM: usize = 4 << 20;
+const ROOM: usize = 2 << 20;
 
 /// Unit of that room: a semaphore counts no more than 2^32.
 const ROOM_UNIT: usize = 1 << 10;
@@ -95,7 +95,7 @@ pub(super) struct SourceTask {
 
 impl SourceTask {
     pub(super) async fn run(mut self) {
-        let units = ROOM.max(self.workers * 2 * (256 << 10)) / ROOM_UNIT;
+        let units = ROOM.max(self.workers * 2 * (128 << 10)) / ROOM_UNIT;
         let room = Arc::new(Semaphore::new(units));
         let mut outgoing: VecDeque<Outgoing> = VecDeque::new();
         let mut pending: VecDeque<Pending> = VecDeque::new();

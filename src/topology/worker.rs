@@ -116,10 +116,14 @@ struct Worker {
     spare_outputs: Vec<Outputs>,
     /// Events of the current batch whose obligations were taken up.
     taken: usize,
+    /// Bytes that the current batch will take as it is.
+    room: usize,
 }
 
 /// A delivery in the making.
 struct Building {
+    /// Room to give the first part at once: as a rule a batch goes to one place, at its own size.
+    room: usize,
     parts: Vec<Part>,
     index: Index,
     last: usize,
@@ -135,6 +139,7 @@ impl Worker {
             building: (0..=plan.sinks.len()).map(|_| None).collect(),
             spare_outputs: Vec::new(),
             taken: 0,
+            room: 0,
             best_effort,
             plan,
         }
@@ -181,6 +186,8 @@ impl Worker {
 
     fn batch(&mut self, plan: &Plan, source: usize, batch: &Batch, token: &Arc<Token>) -> Done {
         testkit::panic_point("worker.batch");
+        // a batch that is mapped to less gives the rest back when it is written
+        self.room = batch.bytes + batch.events.len();
         for (cell, event) in batch.events.iter().enumerate() {
             let held = token.take(cell as u32);
             self.taken = cell + 1;
@@ -425,7 +432,7 @@ impl Worker {
         held: Held<'h>,
     ) -> Option<(Fault, Held<'h>)> {
         let is_best_effort = self.best_effort[at].is_some();
-        let building = Building::of(&mut self.building[at], token, is_best_effort);
+        let building = Building::of(&mut self.building[at], token, is_best_effort, self.room);
         let part = building.part(partition);
         let part = &mut building.parts[part];
         let before = part.data.len();
@@ -447,7 +454,7 @@ impl Worker {
         held: Held<'_>,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), Fault>,
     ) {
-        let building = Building::of(&mut self.building[at], token, false);
+        let building = Building::of(&mut self.building[at], token, false, 0);
         let part = building.part(partition);
         if let Err(fault) = write(&mut building.parts[part].data) {
             // the obligation drops and fails: the batch is rolled back rather than lost
@@ -476,8 +483,14 @@ impl Worker {
 }
 
 impl Building {
-    fn of<'b>(slot: &'b mut Option<Building>, token: &Arc<Token>, is_best_effort: bool) -> &'b mut Building {
+    fn of<'b>(
+        slot: &'b mut Option<Building>,
+        token: &Arc<Token>,
+        is_best_effort: bool,
+        room: usize,
+    ) -> &'b mut Building {
         slot.get_or_insert_with(|| Building {
+            room,
             parts: Vec::new(),
             index: Index::new(),
             last: 0,
@@ -491,7 +504,8 @@ impl Building {
             return self.last;
         }
         self.last = *self.index.entry(partition).or_insert_with_key(|partition| {
-            self.parts.push(Part { partition: partition.clone(), data: Vec::new(), events: Vec::new() });
+            let data = Vec::with_capacity(std::mem::take(&mut self.room));
+            self.parts.push(Part { partition: partition.clone(), data, events: Vec::new() });
             self.parts.len() - 1
         });
         self.last

@@ -1,5 +1,13 @@
 //! What the tests of the real binary share.
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file takes what it needs")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::must_use_candidate,
+    clippy::new_without_default,
+    reason = "each test file takes what it needs"
+)]
 
 use std::fs;
 use std::io::Write as _;
@@ -59,7 +67,7 @@ impl Workspace {
 
     /// Runs the binary to its end.
     pub fn run(&self, arguments: &[&str]) -> Finished {
-        Finished::of(self.command(arguments).output().unwrap())
+        Finished::of(&self.command(arguments).output().unwrap())
     }
 
     /// Runs the binary to its end on some input.
@@ -75,7 +83,7 @@ impl Workspace {
         std::thread::scope(|scope| {
             // the process may end before it has read everything
             scope.spawn(move || drop(stdin.write_all(input.as_ref())));
-            Finished::of(child.wait_with_output().unwrap())
+            Finished::of(&child.wait_with_output().unwrap())
         })
     }
 
@@ -120,7 +128,7 @@ pub struct Finished {
 }
 
 impl Finished {
-    fn of(output: Output) -> Self {
+    fn of(output: &Output) -> Self {
         Finished {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

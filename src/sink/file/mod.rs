@@ -147,7 +147,8 @@ impl SinkFactory for Ready {
     fn build(&self, context: SinkContext) -> Result<Arc<dyn Sink>, SinkError> {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let sink = Files::new(disk, self.base.clone(), self.settings, context.journal);
-        sink.ready(self.maker.is_constant().then(|| self.maker.constant()))?;
+        let file = self.maker.is_constant().then(|| self.maker.constant());
+        sink.ready(file.as_deref())?;
         Ok(Arc::new(sink))
     }
 
@@ -205,8 +206,8 @@ impl Files {
 
     /// Sees at the start what would otherwise be seen with the first event: whether the folder is
     /// there, or can be made, and the file can be opened.
-    fn ready(&self, file: Option<Arc<str>>) -> Result<(), SinkError> {
-        blocking(|| self.writer().ready(file.as_deref()))
+    fn ready(&self, file: Option<&str>) -> Result<(), SinkError> {
+        blocking(|| self.writer().ready(file))
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {

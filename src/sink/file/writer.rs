@@ -89,7 +89,7 @@ pub(super) struct Writer {
     /// written again, so no new row of theirs can cross that transaction.
     rotated: BTreeSet<String>,
     /// Files that were rotated away and are dirty: handle (if open), path and device.
-    retired: Vec<(Option<Arc<dyn DiskFile>>, PathBuf, u64)>,
+    retired: Vec<Unsynced>,
     /// Folders with new entries.
     new_entries: BTreeSet<PathBuf>,
     open: usize,
@@ -99,6 +99,9 @@ pub(super) struct Writer {
     /// Files to be cut to a length before anything else: a write to them failed half-way.
     repairs: Vec<(Arc<str>, u64)>,
 }
+
+/// A file with bytes that are not durable: its handle if it is open, its path and its device.
+type Unsynced = (Option<Arc<dyn DiskFile>>, PathBuf, u64);
 
 /// Why a part was not opened.
 enum OpenError {
@@ -184,7 +187,9 @@ impl Writer {
                         last_epoch: 0,
                         last_used: 0,
                     };
-                    self.files.insert(Arc::from(row.logical), active);
+                    if let Some(older) = self.take_up(Arc::from(row.logical), active) {
+                        forgotten.push((older, None));
+                    }
                     continue;
                 }
             };
@@ -196,6 +201,29 @@ impl Writer {
             forgotten.push((physical, None));
         }
         self.record(forgotten)
+    }
+
+    /// Takes up a file after a restart. A crash may leave rows of a file that was just rotated away
+    /// and of the next one: the last one goes on, and the path of the other, which is final, is
+    /// returned.
+    fn take_up(&mut self, logical: Arc<str>, active: Active) -> Option<String> {
+        let order = |file: &Active| (file.physical.len(), file.physical.clone());
+        let older = match self.files.remove(&logical) {
+            Some(other) if order(&other) > order(&active) => {
+                self.files.insert(logical, other);
+                active
+            }
+            Some(other) => {
+                self.files.insert(logical, active);
+                other
+            }
+            None => {
+                self.files.insert(logical, active);
+                return None;
+            }
+        };
+        self.release(&older.id);
+        Some(older.physical)
     }
 
     pub(super) fn write(&mut self, delivery: &Delivery) -> Result<(), WriteError> {
@@ -310,7 +338,9 @@ impl Writer {
     /// The last epoch is recorded and nobody writes any more.
     pub(super) fn close(&mut self) -> PositionRows {
         let files = std::mem::take(&mut self.files);
-        files.values().for_each(|file| self.release(&file.id));
+        for file in files.values() {
+            self.release(&file.id);
+        }
         self.open = 0;
         files.into_values().map(|file| (file.physical, None)).collect()
     }
@@ -343,12 +373,12 @@ impl Writer {
         }
         let physical = if self.rotates() { self.numbered(logical)? } else { logical.to_string() };
         let path = self.base.join(&physical);
-        let existed = self.disk.stat(&path).map_err(|error| self.classify(&path, &error))?.is_some();
+        let existed = self.disk.stat(&path).map_err(|error| Self::classify(&path, &error))?.is_some();
         let handle = self.open_file(&physical)?;
         if !existed {
             self.new_entries.insert(parent_of(&path));
         }
-        let stat = handle.stat().map_err(|error| self.classify(&path, &error))?;
+        let stat = handle.stat().map_err(|error| Self::classify(&path, &error))?;
         if let Err(message) = self.claim(&stat.id) {
             self.open -= 1;
             return Err(OpenError::Refused(message));
@@ -374,13 +404,13 @@ impl Writer {
     fn open_file(&mut self, physical: &str) -> Result<Arc<dyn DiskFile>, OpenError> {
         let path = self.base.join(physical);
         let folder = parent_of(&path);
-        self.make_folder(&folder).map_err(|error| self.classify(&path, &error))?;
+        self.make_folder(&folder).map_err(|error| Self::classify(&path, &error))?;
         if self.canonical_base.is_none() {
             let base = self.base.clone();
             self.canonical_base =
-                Some(self.disk.canonical(&base).map_err(|error| self.classify(&path, &error))?);
+                Some(self.disk.canonical(&base).map_err(|error| Self::classify(&path, &error))?);
         }
-        let canonical = self.disk.canonical(&folder).map_err(|error| self.classify(&path, &error))?;
+        let canonical = self.disk.canonical(&folder).map_err(|error| Self::classify(&path, &error))?;
         if self.canonical_base.as_ref().is_some_and(|base| !canonical.starts_with(base)) {
             return Err(OpenError::Refused(format!(
                 "the path {} leaves its base folder by a symbolic link",
@@ -388,7 +418,7 @@ impl Writer {
             )));
         }
         while self.open >= self.settings.max_open_files && self.close_one() {}
-        let handle = self.disk.open(&path).map_err(|error| self.classify(&path, &error))?;
+        let handle = self.disk.open(&path).map_err(|error| Self::classify(&path, &error))?;
         self.open += 1;
         Ok(handle)
     }
@@ -418,7 +448,7 @@ impl Writer {
     }
 
     /// Whether an error is the path's own fault, or one that may pass.
-    fn classify(&self, path: &Path, error: &io::Error) -> OpenError {
+    fn classify(path: &Path, error: &io::Error) -> OpenError {
         use io::ErrorKind::{AlreadyExists, InvalidFilename, IsADirectory, NotADirectory};
         let message = format!("cannot write {}: {error}", path.display());
         match error.kind() {
@@ -577,7 +607,7 @@ impl Writer {
         for number in 1.. {
             let physical = with_number(logical, number);
             let path = self.base.join(&physical);
-            let Some(stat) = self.disk.stat(&path).map_err(|error| self.classify(&path, &error))? else {
+            let Some(stat) = self.disk.stat(&path).map_err(|error| Self::classify(&path, &error))? else {
                 break;
             };
             last = Some((number, physical, stat));
@@ -611,7 +641,7 @@ impl Drop for Writer {
 /// What has to be made durable for an epoch.
 pub(super) struct Sync {
     disk: Arc<dyn Disk>,
-    files: Vec<(Option<Arc<dyn DiskFile>>, PathBuf, u64)>,
+    files: Vec<Unsynced>,
     folders: Vec<PathBuf>,
 }
 

@@ -172,7 +172,9 @@ impl Cursors {
         let taken: Vec<u64> =
             self.known.iter().filter(|cursor| cursor.line == line).map(|cursor| cursor.occurrence).collect();
         let cursor = &mut self.known[number];
-        cursor.occurrence = (0..).find(|number| !taken.contains(number)).unwrap_or(0);
+        // one of so many numbers and one more is free
+        let free = (0..=taken.len() as u64).find(|number| !taken.contains(number));
+        cursor.occurrence = free.unwrap_or_default();
         cursor.line = line;
     }
 

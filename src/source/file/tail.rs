@@ -22,7 +22,7 @@ const POLL: Duration = Duration::from_secs(1);
 const GATHER: Duration = Duration::from_millis(10);
 
 /// How long a file that no path leads to any more is kept open after it last grew.
-const ORPHAN_PATIENCE: Duration = Duration::from_secs(60);
+const ORPHAN_PATIENCE: Duration = Duration::from_mins(1);
 
 /// A file that is followed.
 struct Followed {

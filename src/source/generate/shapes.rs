@@ -10,7 +10,7 @@ use super::Shape;
 /// The first event's time: 2025-01-01T00:00:00Z.
 const BEGINNING: i64 = 1_735_689_600;
 
-/// A small deterministic generator (SplitMix64).
+/// A small deterministic generator (`SplitMix64`).
 pub(super) struct Random(u64);
 
 impl Random {
