@@ -1,11 +1,11 @@
 //! Configuration text to checked values.
 //!
 //! The structs of the components are the only description of their options: [`schemars`] turns
-//! them into JSON Schema, and that schema drives everything else. [`walk`](Walker) checks the TOML
+//! them into JSON Schema, and that schema drives everything else. A [`Walker`] checks the TOML
 //! text against it and finds *every* error with its place; `jaquard schema` and the reference
 //! pages print it. Only a tree without errors is handed to serde.
 //!
-//! [Values from outside](outside) are put in after parsing, so they cannot inject syntax, and are
+//! Values from outside (`{ env = … }`) are put in after parsing, so they cannot inject syntax, and are
 //! parsed to the type of the option they stand for.
 
 mod check;

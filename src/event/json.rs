@@ -2,7 +2,7 @@
 //!
 //! Every event is checked from its first to its last byte before a program sees it, so that an
 //! invalid one is found before anything of it was emitted. The check is strict RFC 8259, needs no
-//! recursion and allocates only beyond [`INLINE_DEPTH`] levels; depth is bounded by the caller.
+//! recursion and allocates only beyond a few dozen levels; depth is bounded by the caller.
 
 use std::fmt;
 

@@ -1,13 +1,13 @@
 //! Bounds on one program and one event.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::config::{Duration, Size};
 
 /// Bounds on what one program may use for one event. An event that exceeds one fails with the name
 /// of the bound and takes the error edge; the worker goes on at once.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// CPU time of the worker.

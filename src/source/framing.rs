@@ -6,7 +6,7 @@
 
 use bytes::{Bytes, BytesMut};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::event::json::trim;
@@ -16,7 +16,7 @@ use crate::event::{Clipped, Event, Fault, Payload};
 const KEPT_OF_OVERSIZE: usize = 64 << 10;
 
 /// How events stand in the bytes of a source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Codec {
     /// One JSON value a line. Empty lines are no events.

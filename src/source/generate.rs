@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::BytesMut;
 use chrono::Utc;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{BATCH_EVENTS, Source, SourceContext, SourceError, SourceFactory};
@@ -27,7 +27,7 @@ const NEXT: &str = "next";
 const CHUNK: usize = 256 << 10;
 
 /// What the generated events look like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub(super) enum Shape {
     /// Organisation events of `MongoDB` Atlas.
     #[default]

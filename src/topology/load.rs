@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -39,7 +39,7 @@ pub(super) struct PipelineOptions {
 }
 
 /// When an epoch ends and cursors move.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Commit {
     /// At the latest after this time, if anything happened.
@@ -72,7 +72,7 @@ struct Common {
 }
 
 /// How a write that failed is tried again. While it is, the sink's sources wait.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Retry {
     /// Pause before the second try; doubled each time, with jitter.

@@ -1,12 +1,12 @@
 //! From a pipeline file to delivered, accounted events.
 //!
-//! * [`load`]: text to a checked [`Pipeline`] — parse and validate, both without effects.
-//! * [`graph`]: which component reads which; pure checks on it.
-//! * [`run`]: build and run.
-//! * [`worker`]: the transform graph on OS threads, a batch from end to end without a queue between.
-//! * [`source_task`], [`sink_task`]: one task each; the only owners of a source and a sink.
-//! * [`epoch`]: commits: all cursors and positions of a part of the graph in one transaction.
-//! * [`ledger`]: read = delivered + filtered + dead-lettered + in flight.
+//! * `load`: text to a checked [`Pipeline`] — parse and validate, both without effects.
+//! * `graph`: which component reads which; pure checks on it.
+//! * `run`: build and run.
+//! * `worker`: the transform graph on OS threads, a batch from end to end without a queue between.
+//! * `source_task`, `sink_task`: one task each; the only owners of a source and a sink.
+//! * `epoch`: commits: all cursors and positions of a part of the graph in one transaction.
+//! * `ledger`: read = delivered + filtered + dead-lettered + in flight.
 
 mod epoch;
 mod graph;

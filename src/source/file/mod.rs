@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use std::sync::mpsc;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::framing::Codec;
 use super::threaded::Threaded;
@@ -35,7 +35,7 @@ use crate::config::{Check, Component, Size, Wildcard};
 use reader::Reader;
 
 /// Whether files are read to their end or followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Mode {
     /// To the end of each file. A last line without a line break is an event.
