@@ -289,7 +289,17 @@ fn every_shipped_pipeline_is_valid_and_every_transform_compiles() {
 /// Every file, command and output of the tutorial.
 #[test]
 fn the_tutorial_is_true() {
-    let text = fs::read_to_string(repository().join("docs/tutorial.md")).unwrap();
+    follow("docs/tutorial.md", 8);
+}
+
+#[test]
+fn the_page_on_jq_is_true() {
+    follow("docs/jq.md", 5);
+}
+
+/// Does what a page says: writes its files, runs its commands, compares what they print.
+fn follow(page: &str, at_least: u32) {
+    let text = fs::read_to_string(repository().join(page)).unwrap();
     let space = Workspace::new();
     let mut lines = text.lines();
     let mut commands = 0;
@@ -327,7 +337,7 @@ fn the_tutorial_is_true() {
             }
         }
     }
-    assert!(commands >= 8, "the tutorial has {commands} commands");
+    assert!(commands >= at_least, "{page} has {commands} commands");
 }
 
 fn shell(space: &Workspace, command: &str) -> Vec<String> {

@@ -38,6 +38,14 @@ pub(super) fn state(args: &StateArgs) -> anyhow::Result<u8> {
         Err(code) => return Ok(code),
     };
     let Some(pipeline) = pipelines.into_iter().next() else { return Ok(exit::CONFIG) };
+    if let Some(names) = &args.reset {
+        let view = pipeline.graph();
+        let is_known = |name: &&String| view.nodes.iter().any(|(known, ..)| known == *name);
+        if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
+            eprintln!("error: there is no component `{unknown}` in {}", args.file.display());
+            return Ok(exit::USAGE);
+        }
+    }
     let data_dir = pipeline.data_dir.clone().unwrap_or_else(|| default_data_dir(&pipeline.file.path));
     if !data_dir.is_dir() {
         eprintln!("{} has no state yet: {} is not there", args.file.display(), data_dir.display());
@@ -61,11 +69,6 @@ pub(super) fn state(args: &StateArgs) -> anyhow::Result<u8> {
         } else {
             names.clone()
         };
-        if let Some(unknown) = names.iter().find(|name| !view.nodes.iter().any(|(known, ..)| known == *name))
-        {
-            eprintln!("error: there is no component `{unknown}` in {}", args.file.display());
-            return Ok(exit::USAGE);
-        }
         let changes: Vec<Change> = names.iter().flat_map(|name| forget(name, &rows)).collect();
         store.commit(&changes)?;
         eprintln!("reset {}: {} rows forgotten", names.join(", "), changes.len());

@@ -13,7 +13,7 @@ use super::compile::Program;
 use super::limits::Limits;
 use super::native::{Data, Host, Kind, Stop};
 use super::value::{self, Json};
-use super::write;
+use super::write::{self, NotJson, WriteLimits};
 use crate::event::Meta;
 
 /// Stack of a thread that evaluates or compiles programs. Address space, not memory: pages are
@@ -72,6 +72,8 @@ pub enum RunError {
     Halted,
     /// A bound was passed: its name in `limits`, and its value for a person.
     Limit(&'static str, String),
+    /// An output cannot be written as JSON, or is beyond a bound.
+    Output(NotJson),
     /// The engine itself failed.
     Panicked(String),
 }
@@ -83,6 +85,8 @@ impl RunError {
             RunError::Raised(_) => "jq",
             RunError::Halted => "halt",
             RunError::Limit(..) => "limit",
+            RunError::Output(NotJson::Depth(_) | NotJson::Size(_)) => "limit",
+            RunError::Output(_) => "not_json",
             RunError::Panicked(_) => "panic",
         }
     }
@@ -96,6 +100,7 @@ impl fmt::Display for RunError {
             RunError::Limit(name, value) => {
                 write!(f, "the program exceeded its limit `{name}` of {value}")
             }
+            RunError::Output(error) => write!(f, "an output is refused: {error}"),
             RunError::Panicked(message) => write!(f, "the engine failed: {message}"),
         }
     }
@@ -178,6 +183,7 @@ impl Runner {
         let data = Data { lut: &self.program.filter.lut, host: &self.host };
         let ctx = Ctx::<Kind>::new(data, vars);
         let mut outputs = 0;
+        let mut bounds = WriteLimits::from(&self.limits);
         for output in self.program.filter.id.run((ctx, value)) {
             let output = output.map_err(|exception: Exn<'_, Val>| match exception.get_err() {
                 Ok(error) => RunError::Raised(write::message(&error.into_val())),
@@ -190,7 +196,10 @@ impl Runner {
             if outputs > self.limits.outputs {
                 return Err(RunError::Limit("outputs", self.limits.outputs.to_string()));
             }
-            if !emit(input.same_or(output)) {
+            let output = input.same_or(output);
+            // what is not JSON, too deep or too long is this program's fault, not that of a sink
+            bounds.bytes -= output.measure(bounds).map_err(RunError::Output)?;
+            if !emit(output) {
                 break;
             }
         }

@@ -48,6 +48,14 @@ impl Json {
         if same { self.clone() } else { Json { text: None, value: Some(output) } }
     }
 
+    /// Checks that the event can be written within bounds; its size, or zero if it has its text.
+    pub(super) fn measure(&self, limits: WriteLimits) -> Result<usize, NotJson> {
+        match (&self.text, &self.value) {
+            (None, Some(value)) => write::measure(value, limits),
+            _ => Ok(0),
+        }
+    }
+
     /// Appends the event as one line of JSON, without the line's end.
     pub fn write(&self, limits: WriteLimits, out: &mut Vec<u8>) -> Result<(), NotJson> {
         match (&self.text, &self.value) {

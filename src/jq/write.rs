@@ -116,6 +116,45 @@ impl Writer<'_> {
     }
 }
 
+/// Checks that a value can be written within bounds, without writing it: about as many bytes as its
+/// text has (escapes are not counted). What is shared in memory counts each time.
+pub(super) fn measure(value: &Val, limits: WriteLimits) -> Result<usize, NotJson> {
+    let mut bytes = 0;
+    measure_level(value, limits.depth, limits, &mut bytes)?;
+    Ok(bytes)
+}
+
+fn measure_level(value: &Val, levels: usize, limits: WriteLimits, bytes: &mut usize) -> Result<(), NotJson> {
+    *bytes += match value {
+        Val::Null | Val::Bool(_) => 4,
+        Val::Num(Num::Dec(text)) => text.len(),
+        Val::Num(Num::BigInt(number)) => number.bits() as usize / 3,
+        Val::Num(_) => 1,
+        Val::TStr(text) => text.len() + 2,
+        Val::BStr(_) => return Err(NotJson::Bytes),
+        Val::Arr(items) => {
+            let inner = levels.checked_sub(1).ok_or(NotJson::Depth(limits.depth))?;
+            for item in items.iter() {
+                measure_level(item, inner, limits, bytes)?;
+            }
+            items.len() + 1
+        }
+        Val::Obj(members) => {
+            let inner = levels.checked_sub(1).ok_or(NotJson::Depth(limits.depth))?;
+            for (key, member) in members.iter() {
+                let Val::TStr(key) = key else { return Err(NotJson::Key) };
+                *bytes += key.len() + 3;
+                measure_level(member, inner, limits, bytes)?;
+            }
+            members.len() + 1
+        }
+    };
+    if *bytes > limits.bytes {
+        return Err(NotJson::Size(limits.bytes));
+    }
+    Ok(())
+}
+
 /// Numbers as jq writes them: no NaN (null), infinities as the largest finite number, a float
 /// without a fraction as an integer. What was never computed with keeps its text.
 fn write_number(number: &Num, out: &mut Vec<u8>) {
@@ -187,8 +226,8 @@ pub(super) fn message(value: &Val) -> String {
         other => {
             let mut out = Vec::new();
             match write(other, WriteLimits::SHORT, &mut out) {
-                Ok(()) => format!("error: {}", String::from_utf8_lossy(&out)),
-                Err(error) => format!("error: a value that is no JSON ({error})"),
+                Ok(()) => String::from_utf8_lossy(&out).into_owned(),
+                Err(error) => format!("a value that is no JSON ({error})"),
             }
         }
     };

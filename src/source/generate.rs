@@ -29,17 +29,17 @@ const CHUNK: usize = 256 << 10;
 /// What the generated events look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub(super) enum Shape {
-    /// Organisation events of `MongoDB` Atlas.
+    /// Organisation events of MongoDB Atlas.
     #[default]
     #[serde(rename = "mongodb_atlas/organization_events")]
     AtlasOrganization,
-    /// Project events of `MongoDB` Atlas.
+    /// Project events of MongoDB Atlas.
     #[serde(rename = "mongodb_atlas/project_events")]
     AtlasProject,
-    /// Database access history of `MongoDB` Atlas.
+    /// Database access history of MongoDB Atlas.
     #[serde(rename = "mongodb_atlas/access_history")]
     AtlasAccess,
-    /// Auditing configurations of `MongoDB` Atlas.
+    /// Auditing configurations of MongoDB Atlas.
     #[serde(rename = "mongodb_atlas/auditing_config")]
     AtlasAuditing,
     /// Organisation audit events of Atlassian.

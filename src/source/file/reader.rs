@@ -72,6 +72,8 @@ pub(super) struct Reader {
     reset_hint: Arc<str>,
     done: u64,
     total: u64,
+    /// Events read in this run.
+    pub(super) events: u64,
 }
 
 impl Reader {
@@ -86,6 +88,7 @@ impl Reader {
             reset_hint: context.reset_hint.clone(),
             done: 0,
             total: 0,
+            events: 0,
         }
     }
 
@@ -113,8 +116,7 @@ impl Reader {
     pub(super) fn read_all(&mut self, emitter: &Emitter) -> Result<(), Ended> {
         let mut failure = None;
         for pattern in &self.patterns {
-            if is_literal(pattern) && !pattern.exists() {
-                let error = io::Error::from(io::ErrorKind::NotFound);
+            if let (true, Err(error)) = (is_literal(pattern), std::fs::metadata(pattern)) {
                 failure =
                     Some(SourceError::Io { context: format!("cannot open {}", pattern.display()), error });
             }
@@ -138,14 +140,19 @@ impl Reader {
             emitter.progress(self.done, self.total);
         }
         if events == 0 && !files.is_empty() && failure.is_none() {
-            tracing::info!(
-                source = &*self.name,
-                "nothing new: all files were read before; `{} {}` reads them again",
-                self.reset_hint,
-                self.name
-            );
+            self.tell_nothing_new();
         }
         failure.map_or(Ok(()), |error| Err(Ended::Failed(error)))
+    }
+
+    /// Says that there is nothing new, and how to read the old again.
+    pub(super) fn tell_nothing_new(&self) {
+        tracing::info!(
+            source = &*self.name,
+            "nothing new: all files were read before; `{} {}` reads them again",
+            self.reset_hint,
+            self.name
+        );
     }
 
     fn read_one(&mut self, path: &Path, emitter: &Emitter) -> Result<u64, Ended> {
@@ -277,6 +284,7 @@ impl Reader {
         let mut events = Vec::new();
         track.framer.feed(chunk.clone(), &mut events);
         let count = events.len() as u64;
+        self.events += count;
         if events.len() > 2 * BATCH_EVENTS {
             track.chunk = (track.chunk / 2).max(SMALLEST_CHUNK);
         } else if events.len() < BATCH_EVENTS / 2 {

@@ -47,6 +47,9 @@ pub(super) fn follow(
     loop {
         tail.round(reader, emitter)?;
         if reader.once {
+            if reader.events == 0 && !tail.followed.is_empty() {
+                reader.tell_nothing_new();
+            }
             return Ok(());
         }
         if emitter.is_stopped() {
