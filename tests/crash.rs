@@ -178,7 +178,8 @@ fn crashes_at_each_critical_point_are_harmless() {
                 let status = command.stderr(std::process::Stdio::null()).status().unwrap();
                 crashed += u32::from(status.code().is_none());
             }
-            assert!(crashed > 0, "{point}@{nth} was never reached");
+            // how many epochs there are depends on the machine; two there always are
+            assert!(crashed > 0 || nth > 2, "{point}@{nth} was never reached");
             let what = format!("{point}@{nth}");
             assert_exactly_once(space.lines("out/all.ndjson").into_iter(), each, &what);
             assert_exactly_once(all_lines(&space, "out/part").into_iter(), each, &what);

@@ -125,10 +125,10 @@ fn fails(graph: &Graph, output: Output, n: u64) -> bool {
     (0..graph.steps.len()).filter(|number| inputs(graph, *number).contains(&output)).any(|number| {
         let (step, _) = graph.steps[number];
         match step {
-            Step::Filter(m) => n % m == 0 && fails(graph, (Some(number), ""), n),
+            Step::Filter(m) => n.is_multiple_of(m) && fails(graph, (Some(number), ""), n),
             Step::Fan(k) => (0..k).any(|i| fails(graph, (Some(number), ""), n + i)),
-            Step::Fail(m) => n % m == 0 || fails(graph, (Some(number), ""), n),
-            Step::Route(m) if n % m == 0 => fails(graph, (Some(number), "yes"), n),
+            Step::Fail(m) => n.is_multiple_of(m) || fails(graph, (Some(number), ""), n),
+            Step::Route(m) if n.is_multiple_of(m) => fails(graph, (Some(number), "yes"), n),
             Step::Route(_) => fails(graph, (Some(number), "unmatched"), n),
         }
     })

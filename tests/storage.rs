@@ -100,7 +100,7 @@ fn check(disk: &SimDisk, seed: u64) {
                 .next()
                 .unwrap()
                 .parse()
-                .unwrap_or_else(|_| panic!("seed {seed}: {path:?}: {line:?}"));
+                .unwrap_or_else(|_| panic!("seed {seed}: {}: {line}", path.display()));
             seen[n] += 1;
         }
     }

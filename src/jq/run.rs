@@ -84,8 +84,7 @@ impl RunError {
         match self {
             RunError::Raised(_) => "jq",
             RunError::Halted => "halt",
-            RunError::Limit(..) => "limit",
-            RunError::Output(NotJson::Depth(_) | NotJson::Size(_)) => "limit",
+            RunError::Limit(..) | RunError::Output(NotJson::Depth(_) | NotJson::Size(_)) => "limit",
             RunError::Output(_) => "not_json",
             RunError::Panicked(_) => "panic",
         }
