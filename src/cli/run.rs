@@ -1,5 +1,6 @@
 //! `jaquard run`.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -57,7 +58,12 @@ async fn run_all(
     let interrupt = signal(SignalKind::interrupt())?;
     let terminate = signal(SignalKind::terminate())?;
     let (stop, stopped) = watch::channel(Stop::No);
-    let progress = if args.once { logging.progress.function() } else { None };
+    // events printed to the same terminal would run through the line
+    let prints = pipelines
+        .iter()
+        .any(|pipeline| pipeline.graph().nodes.iter().any(|(_, _, type_name)| *type_name == "console"));
+    let shows_events = prints && std::io::stdout().is_terminal();
+    let progress = if args.once && !shows_events { logging.progress.function() } else { None };
 
     let mut runs = Vec::new();
     for pipeline in pipelines {

@@ -63,22 +63,20 @@ impl Tally {
     }
 }
 
-/// Events of one source that are on their way.
+/// Events of one source that are on their way: in a living token, or back and waiting for their
+/// epoch. One number, so that whoever reads it never sees an event twice or not at all.
 #[derive(Debug, Default)]
-pub struct InFlight {
-    live: AtomicU64,
-    returned: AtomicU64,
-}
+pub struct InFlight(AtomicU64);
 
 impl InFlight {
-    /// Events of living tokens, and those that came back and wait for their epoch.
+    /// How many there are.
     pub fn events(&self) -> u64 {
-        self.live.load(Ordering::Relaxed) + self.returned.load(Ordering::Relaxed)
+        self.0.load(Ordering::Relaxed)
     }
 
     /// The epoch of events that came back is over: it was recorded, or rolled back.
     pub fn settled(&self, events: u64) {
-        self.returned.fetch_sub(events, Ordering::Relaxed);
+        self.0.fetch_sub(events, Ordering::Relaxed);
     }
 }
 
@@ -104,7 +102,7 @@ impl Token {
         in_flight: Arc<InFlight>,
         room: Option<OwnedSemaphorePermit>,
     ) -> (Arc<Self>, Fate) {
-        in_flight.live.fetch_add(events as u64, Ordering::Relaxed);
+        in_flight.0.fetch_add(events as u64, Ordering::Relaxed);
         let (sender, fate) = oneshot::channel();
         let token = Token {
             cells: (0..events).map(|_| AtomicU32::new(1)).collect(),
@@ -148,8 +146,8 @@ impl Drop for Token {
                 tally.filtered += 1;
             }
         }
-        self.in_flight.returned.fetch_add(tally.total(), Ordering::Relaxed);
-        self.in_flight.live.fetch_sub(self.cells.len() as u64, Ordering::Relaxed);
+        // what did not come back is in flight no more, and in no other column
+        self.in_flight.settled(self.cells.len() as u64 - tally.total());
         if let Some(fate) = self.fate.take() {
             // nobody waits for it any more when a run is given up
             let _ = fate.send(tally);
