@@ -60,7 +60,7 @@ impl Stdin {
         let mut framer = Framer::new(self.codec, self.max_line.as_usize(), 0, false);
         // not the locked, buffered handle: a read returns what a pipe has, when it has it
         let mut input = std::io::stdin().lock();
-        loop {
+        while !emitter.is_stopped() {
             let mut chunk = BytesMut::zeroed(BATCH_BYTES);
             let read = match input.read(&mut chunk) {
                 Ok(read) => read,
@@ -69,6 +69,7 @@ impl Stdin {
                     return Err(SourceError::Io { context: "cannot read standard input".to_owned(), error });
                 }
             };
+            emitter.holds(true);
             let mut events = Vec::new();
             if read == 0 {
                 framer.finish(true, &mut events);
@@ -82,10 +83,12 @@ impl Stdin {
                     return Ok(());
                 }
             }
+            emitter.holds(false);
             if read == 0 {
-                return Ok(());
+                break;
             }
         }
+        Ok(())
     }
 }
 

@@ -23,6 +23,7 @@ pub(super) struct Emitter {
 #[derive(Debug, Default)]
 struct Shared {
     stopped: AtomicBool,
+    holds: AtomicBool,
     done: AtomicU64,
     total: AtomicU64,
 }
@@ -34,8 +35,13 @@ pub(super) struct Stopped;
 impl Emitter {
     /// Hands a batch over, waiting for room.
     pub(super) fn emit(&self, batch: Batch) -> Result<(), Stopped> {
-        self.batches.blocking_send(Ok(batch)).map_err(|_| Stopped)?;
-        if self.is_stopped() { Err(Stopped) } else { Ok(()) }
+        self.batches.blocking_send(Ok(batch)).map_err(|_| Stopped)
+    }
+
+    /// Says whether the thread holds what it has taken from a place that cannot be asked again, and
+    /// has not handed it over yet.
+    pub(super) fn holds(&self, holds: bool) {
+        self.shared.holds.store(holds, Ordering::SeqCst);
     }
 
     /// Whether the pipeline wants no more.
@@ -91,10 +97,15 @@ impl Threaded {
 impl Source for Threaded {
     async fn next(&mut self) -> Result<Option<Batch>, SourceError> {
         if self.stopped {
-            // what is in the channel was read; what the thread may still read was not
+            if !self.keeps_what_it_took {
+                return Ok(None);
+            }
+            // asked before looking, so that what is handed over in between is seen
+            let holds = self.shared.holds.load(Ordering::SeqCst);
             return match self.batches.try_recv() {
-                Ok(batch) if self.keeps_what_it_took => batch.map(Some),
-                _ => Ok(None),
+                Ok(batch) => batch.map(Some),
+                Err(mpsc::error::TryRecvError::Empty) if holds => self.batches.recv().await.transpose(),
+                Err(_) => Ok(None),
             };
         }
         self.batches.recv().await.transpose()
@@ -103,7 +114,9 @@ impl Source for Threaded {
     fn stop(&mut self) {
         self.stopped = true;
         self.shared.stopped.store(true, Ordering::Relaxed);
-        self.batches.close();
+        if !self.keeps_what_it_took {
+            self.batches.close();
+        }
         if let Some(wake) = &self.wake {
             wake();
         }

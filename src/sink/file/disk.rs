@@ -117,7 +117,13 @@ impl DiskFile for RealFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.0.sync_data()
+        match self.0.sync_data() {
+            // a device or a pipe keeps nothing that could be synced
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput && !self.0.metadata()?.is_file() => {
+                Ok(())
+            }
+            synced => synced,
+        }
     }
 
     fn stat(&self) -> io::Result<Stat> {

@@ -361,15 +361,7 @@ impl Writer {
         let clock = self.clock;
         if let Some(file) = self.files.get_mut(logical) {
             file.last_used = clock;
-            if file.file.is_some() {
-                return Ok(());
-            }
-            let physical = file.physical.clone();
-            let handle = self.open_file(&physical)?;
-            if let Some(file) = self.files.get_mut(logical) {
-                file.file = Some(handle);
-            }
-            return Ok(());
+            return self.handle(logical).map(drop);
         }
         let physical = if self.rotates() { self.numbered(logical)? } else { logical.to_string() };
         let path = self.base.join(&physical);
@@ -400,6 +392,22 @@ impl Writer {
         Ok(())
     }
 
+    /// The open file of a path that is known.
+    fn handle(&mut self, logical: &Arc<str>) -> Result<Arc<dyn DiskFile>, OpenError> {
+        let Some(file) = self.files.get(logical) else {
+            return Err(OpenError::Later(format!("{logical} is not known")));
+        };
+        if let Some(handle) = &file.file {
+            return Ok(handle.clone());
+        }
+        let physical = file.physical.clone();
+        let handle = self.open_file(&physical)?;
+        if let Some(file) = self.files.get_mut(logical) {
+            file.file = Some(handle.clone());
+        }
+        Ok(handle)
+    }
+
     /// Opens a file below the base folder, closing another one if too many are open.
     fn open_file(&mut self, physical: &str) -> Result<Arc<dyn DiskFile>, OpenError> {
         let path = self.base.join(physical);
@@ -423,14 +431,10 @@ impl Writer {
         Ok(handle)
     }
 
-    /// Closes the file that was not used for the longest time, but none of the current delivery.
+    /// Closes the file that was not used for the longest time. It is opened again when needed.
     fn close_one(&mut self) -> bool {
-        let clock = self.clock;
-        let oldest = self
-            .files
-            .values_mut()
-            .filter(|file| file.file.is_some() && file.last_used < clock)
-            .min_by_key(|file| file.last_used);
+        let open = self.files.values_mut().filter(|file| file.file.is_some());
+        let oldest = open.min_by_key(|file| file.last_used);
         match oldest {
             Some(file) => {
                 // its dirty pages are synced with the file system
@@ -478,13 +482,18 @@ impl Writer {
         before: &mut Vec<(Arc<str>, u64)>,
     ) -> io::Result<()> {
         let compresses = self.compression(logical) != Compression::None;
-        let Some(file) = self.files.get_mut(logical) else { return Ok(()) };
         if compresses {
-            file.waiting.extend_from_slice(data);
-            file.dirty = true;
+            if let Some(file) = self.files.get_mut(logical) {
+                file.waiting.extend_from_slice(data);
+                file.dirty = true;
+            }
             return Ok(());
         }
-        let Some(handle) = &file.file else { return Err(io::Error::other("the file is not open")) };
+        // a delivery to more files than may be open has closed some of them again
+        let handle = self.handle(logical).map_err(|error| match error {
+            OpenError::Refused(message) | OpenError::Later(message) => io::Error::other(message),
+        })?;
+        let Some(file) = self.files.get_mut(logical) else { return Ok(()) };
         before.push((logical.clone(), file.len));
         file.dirty = true;
         if testkit::hit("file.torn") {
@@ -537,19 +546,9 @@ impl Writer {
         let path = self.base.join(&file.physical);
         let fail = |error: io::Error| SinkError::Retry(format!("cannot write {}: {error}", path.display()));
         let frame = compress(compression, &file.waiting).map_err(fail)?;
-        let handle = match &file.file {
-            Some(handle) => handle.clone(),
-            None => {
-                let physical = file.physical.clone();
-                let handle = self.open_file(&physical).map_err(|error| match error {
-                    OpenError::Refused(message) | OpenError::Later(message) => SinkError::Retry(message),
-                })?;
-                if let Some(file) = self.files.get_mut(logical) {
-                    file.file = Some(handle.clone());
-                }
-                handle
-            }
-        };
+        let handle = self.handle(logical).map_err(|error| match error {
+            OpenError::Refused(message) | OpenError::Later(message) => SinkError::Retry(message),
+        })?;
         let Some(file) = self.files.get_mut(logical) else { return Ok(()) };
         if let Err(error) = handle.append(&frame) {
             self.repairs = vec![(logical.clone(), file.len)];
