@@ -88,7 +88,7 @@ async fn run_all(
             outcomes = &mut all => break (outcomes, None),
             code = listener.next() => if let Some(code) = code {
                 // the runs see the second signal too and end at once; their ledgers are printed
-                let grace = tokio::time::timeout(Duration::from_secs(2), &mut all).await;
+                let grace = tokio::time::timeout(Duration::from_secs(1), &mut all).await;
                 break (grace.unwrap_or_default(), Some(code));
             },
         }

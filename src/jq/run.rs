@@ -197,7 +197,10 @@ impl Runner {
             }
             let output = input.same_or(output);
             // what is not JSON, too deep or too long is this program's fault, not that of a sink
-            bounds.bytes -= output.measure(bounds).map_err(RunError::Output)?;
+            bounds.bytes -= output.measure(bounds).map_err(|error| match error {
+                NotJson::Size(_) => RunError::Output(NotJson::Size(self.limits.output_bytes.as_usize())),
+                error => RunError::Output(error),
+            })?;
             if !emit(output) {
                 break;
             }

@@ -28,6 +28,8 @@ struct Open {
     dirty: bool,
     /// Length to cut to before the next write, after one that failed half-way.
     repair: Option<u64>,
+    /// Whether an fsync has failed.
+    broken: bool,
 }
 
 impl DeadLetters {
@@ -46,8 +48,8 @@ impl DeadLetters {
         if open.file.is_none() {
             open.file = Some(open_whole(&self.path)?);
         }
-        let repair = open.repair.take();
         open.dirty = true;
+        let repair = open.repair;
         let Some(file) = open.file.as_mut() else {
             return Ok(());
         };
@@ -56,21 +58,22 @@ impl DeadLetters {
         }
         let before = file.metadata()?.len();
         let written = delivery.parts.iter().try_for_each(|part| file.write_all(&part.data));
-        if written.is_err() {
-            open.repair = Some(before);
-        }
+        open.repair = written.is_err().then_some(before);
         written
     }
 
     fn sync(&self) -> std::io::Result<()> {
         let mut open = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.broken {
+            // another part of the pipeline was told; what was lost is unknown to this one too
+            return Err(std::io::Error::other("an earlier fsync failed"));
+        }
         if !std::mem::take(&mut open.dirty) {
             return Ok(());
         }
-        match &open.file {
-            Some(file) => file.sync_all(),
-            None => Ok(()),
-        }
+        let synced = open.file.as_ref().map_or(Ok(()), File::sync_all);
+        open.broken = synced.is_err();
+        synced
     }
 }
 

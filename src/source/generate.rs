@@ -94,7 +94,9 @@ impl SourceFactory for Generate {
                 context.name
             );
         }
-        let recipe = format!("{:?}:{}", self.shape, self.seed);
+        let shape = serde_json::to_value(self.shape).ok();
+        let shape = shape.as_ref().and_then(|shape| shape.as_str()).unwrap_or_default();
+        let recipe = format!("{shape}:{}", self.seed);
         Ok(Box::new(Generator {
             name: context.name,
             recipe: Arc::from(recipe),

@@ -1,6 +1,7 @@
 //! A source whose reading blocks: it runs on a thread of its own and hands batches over a short
 //! channel, so that it never holds up a shutdown.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -9,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::{Progress, Source, SourceError};
 use crate::event::Batch;
+use crate::jq::panic_message;
 
 /// Batches that may wait between the thread and the pipeline.
 const AHEAD: usize = 2;
@@ -83,7 +85,11 @@ impl Threaded {
         std::thread::Builder::new()
             .name(format!("source {name}"))
             .spawn(move || {
-                if let Err(error) = read(&emitter) {
+                let result = panic::catch_unwind(AssertUnwindSafe(|| read(&emitter)));
+                let result = result.unwrap_or_else(|payload| {
+                    Err(SourceError::Other(format!("the reader failed: {}", panic_message(payload.as_ref()))))
+                });
+                if let Err(error) = result {
                     // if nobody listens, nobody needs to know
                     let _ = emitter.batches.blocking_send(Err(error));
                 }

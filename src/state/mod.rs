@@ -159,21 +159,26 @@ impl Store {
 /// something irrevocable happens, such as the first byte in a file.
 #[derive(Clone, Debug)]
 pub struct Journal {
-    store: Store,
+    store: Option<Store>,
     component: Arc<str>,
 }
 
 impl Journal {
     /// The journal of a component.
     pub fn new(store: Store, component: Arc<str>) -> Self {
-        Journal { store, component }
+        Journal { store: Some(store), component }
+    }
+
+    /// A journal that keeps nothing, for a component that takes no part in epochs.
+    pub fn none(component: Arc<str>) -> Self {
+        Journal { store: None, component }
     }
 
     /// Records rows, durable when it returns.
     pub fn record(&self, rows: Vec<(String, Option<Value>)>) -> Result<(), StateError> {
         let changes: Vec<_> =
             rows.into_iter().map(|(key, value)| (self.component.clone(), key, value)).collect();
-        self.store.commit(&changes)
+        self.store.as_ref().map_or(Ok(()), |store| store.commit(&changes))
     }
 }
 

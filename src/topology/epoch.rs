@@ -245,7 +245,7 @@ impl Coordinator {
                 Ok(())
             }
             Some(Notice::SinkFailed(sink, SinkError::Closed)) => {
-                tracing::debug!(sink = &*self.sink_name(sink), "the output was closed");
+                tracing::info!(sink = &*self.sink_name(sink), "the output was closed; ending here");
                 Err(End::OutputClosed)
             }
             Some(Notice::SinkFailed(sink, error) | Notice::Prepared(sink, _, Err(error))) => {

@@ -377,6 +377,13 @@ impl Plan {
                 Diagnostic::error(file, 0..0, "there is no source").help("add `[sources.NAME]`".to_owned()),
             );
         }
+        let is_stdin = |at: &usize| self.sources[*at].type_name == "stdin";
+        for second in (0..self.sources.len()).filter(is_stdin).skip(1) {
+            found.push(
+                Diagnostic::error(file, header(Node::Source(second)), "standard input is read twice")
+                    .help("only one source can be `stdin`; let both readers name it in `inputs`".to_owned()),
+            );
+        }
         for (at, transform) in self.transforms.iter().enumerate() {
             for (number, (output, targets)) in transform.outputs.iter().enumerate() {
                 if !targets.is_empty() || transform.factory.may_dangle(number) {

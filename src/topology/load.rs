@@ -509,8 +509,9 @@ pub fn pipeline_schema() -> Value {
         }
     }
     let mut defs = Value::Object(defs);
-    allow_outside(&mut root);
-    allow_outside(&mut defs);
+    let known = defs.clone();
+    allow_outside(&mut root, &known);
+    allow_outside(&mut defs, &known);
     if let Some(defs) = defs.as_object_mut() {
         defs.insert("outside".into(), outside_schema());
     }
@@ -523,44 +524,60 @@ fn outside_schema() -> Value {
     json!({
         "description": "A value from outside: `{ env = \"NAME\" }`, `{ file = \"path\" }` or `{ command = [\"prog\", \"arg\"] }`.",
         "oneOf": [
-            { "type": "object", "properties": { "env": { "type": "string" }, "default": true }, "required": ["env"], "additionalProperties": false },
-            { "type": "object", "properties": { "file": { "type": "string" } }, "required": ["file"], "additionalProperties": false },
-            { "type": "object", "properties": { "command": { "type": "array", "items": { "type": "string" }, "minItems": 1 } }, "required": ["command"], "additionalProperties": false }
+            { "type": "object", "properties": { "env": { "type": "string", "description": "Name of an environment variable." }, "default": { "description": "Stands if the variable is not set." } }, "required": ["env"], "additionalProperties": false },
+            { "type": "object", "properties": { "file": { "type": "string", "description": "Path of a file that holds the value." } }, "required": ["file"], "additionalProperties": false },
+            { "type": "object", "properties": { "command": { "type": "array", "items": { "type": "string" }, "minItems": 1, "description": "Program and arguments; what it prints is the value." } }, "required": ["command"], "additionalProperties": false }
         ]
     })
 }
 
-/// Lets a value from outside stand for each scalar and list option of a schema.
-fn allow_outside(schema: &mut Value) {
+/// Lets a value from outside stand for each scalar and list option of a schema, and for the items of
+/// a list.
+fn allow_outside(schema: &mut Value, defs: &Value) {
     match schema {
         Value::Object(members) => {
             for (name, member) in members.iter_mut() {
-                if name == "properties" {
-                    for (option, property) in member.as_object_mut().into_iter().flatten() {
-                        allow_outside(property);
-                        let is_table = option == "type"
-                            || property.get("type").and_then(Value::as_str) == Some("object")
-                            || property.get("$ref").is_some()
-                            || property.get("allOf").is_some();
-                        if is_table {
-                            continue;
-                        }
-                        let mut wrapped = Map::new();
-                        let inner = property.take();
-                        for shown in ["description", "default"] {
-                            if let Some(value) = inner.get(shown) {
-                                wrapped.insert(shown.to_owned(), value.clone());
+                match name.as_str() {
+                    "properties" => {
+                        for (option, property) in member.as_object_mut().into_iter().flatten() {
+                            allow_outside(property, defs);
+                            if option != "type" && !is_table(property, defs) {
+                                or_outside(property);
                             }
                         }
-                        wrapped.insert("anyOf".into(), json!([inner, { "$ref": "#/$defs/outside" }]));
-                        *property = Value::Object(wrapped);
                     }
-                } else if name != "default" && name != "enum" {
-                    allow_outside(member);
+                    "items" => {
+                        allow_outside(member, defs);
+                        if !is_table(member, defs) {
+                            or_outside(member);
+                        }
+                    }
+                    "default" | "enum" => {}
+                    _ => allow_outside(member, defs),
                 }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(allow_outside),
+        Value::Array(items) => items.iter_mut().for_each(|item| allow_outside(item, defs)),
         _ => {}
     }
+}
+
+/// Whether an option is a table, for which nothing from outside can stand.
+fn is_table(property: &Value, defs: &Value) -> bool {
+    let target = property.get("$ref").and_then(Value::as_str).and_then(|name| name.rsplit('/').next());
+    let property = target.map_or(property, |name| &defs[name]);
+    property.get("type").and_then(Value::as_str) == Some("object")
+}
+
+/// Makes a schema accept a value from outside too.
+fn or_outside(property: &mut Value) {
+    let mut wrapped = Map::new();
+    let inner = property.take();
+    for shown in ["description", "default"] {
+        if let Some(value) = inner.get(shown) {
+            wrapped.insert(shown.to_owned(), value.clone());
+        }
+    }
+    wrapped.insert("anyOf".into(), json!([inner, { "$ref": "#/$defs/outside" }]));
+    *property = Value::Object(wrapped);
 }

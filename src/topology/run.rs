@@ -27,6 +27,9 @@ const MAX_ROLLBACKS: u32 = 3;
 /// Deliveries that wait for a best effort sink at the most.
 const BEST_EFFORT_QUEUE: usize = 64;
 
+/// How long tasks that were told to end are waited for. One may be blocked in a write for ever.
+const LAST_WAIT: Duration = Duration::from_millis(500);
+
 /// What a run should do about an early end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
@@ -130,23 +133,23 @@ struct Running {
 
 impl Running {
     async fn finish(self) -> Outcome {
-        let queues = self.start_best_effort();
-        let (queues, best_effort_tasks, build_error) = match queues {
-            Ok((queues, tasks)) => (queues, tasks, None),
-            Err(error) => (Vec::new(), JoinSet::new(), Some(error)),
+        let (queues, best_effort_tasks) = self.start_best_effort();
+        let (stop_parts, stopped) = watch::channel(*self.options.stop.borrow());
+        let parts = self.plan.parts();
+        let all = futures::future::join_all(parts.iter().map(|(sources, sinks)| async {
+            let failure = self.part(sources, sinks, &queues, &stopped).await;
+            if let (Some(error), true) = (&failure, parts.len() > 1) {
+                tracing::error!(error = %error, "a part of the pipeline cannot go on; ending the others");
+                stop_parts.send_if_modified(|stop| std::mem::replace(stop, Stop::Drain) == Stop::No);
+            }
+            failure
+        }));
+        let ends = tokio::select! {
+            ends = all => ends,
+            () = self.report_progress() => Vec::new(),
+            () = forward(self.options.stop.clone(), &stop_parts) => Vec::new(),
         };
-        let mut error = build_error;
-        if error.is_none() {
-            let parts = self.plan.parts();
-            let all = futures::future::join_all(
-                parts.iter().map(|(sources, sinks)| self.part(sources, sinks, &queues)),
-            );
-            let ends = tokio::select! {
-                ends = all => ends,
-                () = self.report_progress() => Vec::new(),
-            };
-            error = ends.into_iter().flatten().next();
-        }
+        let error = ends.into_iter().flatten().next();
         drop(queues);
         finish_best_effort(best_effort_tasks, self.options.grace).await;
         Outcome {
@@ -190,6 +193,7 @@ impl Running {
         sources: &std::collections::BTreeSet<usize>,
         sinks: &std::collections::BTreeSet<usize>,
         queues: &[Option<BestEffortQueue>],
+        stop: &watch::Receiver<Stop>,
     ) -> Option<String> {
         let key =
             sources.iter().map(|source| &*self.plan.sources[*source].name).collect::<Vec<_>>().join(",");
@@ -202,17 +206,19 @@ impl Running {
                 Err(error) => return Some(error.to_string()),
             };
             let mut tasks = JoinSet::new();
-            let mut coordinator = match self.build(&key, epoch, sources, sinks, queues, &mut tasks).await {
-                Ok(coordinator) => coordinator,
-                Err(error) => return Some(error),
-            };
+            let mut coordinator =
+                match self.build(&key, epoch, sources, sinks, queues, stop, &mut tasks).await {
+                    Ok(coordinator) => coordinator,
+                    Err(error) => return Some(error),
+                };
             let end = coordinator.run().await;
             let recorded = coordinator.epoch > epoch + 1;
             drop(coordinator);
             if matches!(end, End::Done) {
                 while tasks.join_next().await.is_some() {}
-            } else {
-                tasks.shutdown().await;
+            } else if tokio::time::timeout(LAST_WAIT, tasks.shutdown()).await.is_err() {
+                tracing::warn!("a task is held up in a write; it is left behind");
+                tasks.detach_all();
             }
             match end {
                 End::Done | End::OutputClosed | End::Unbalanced => return None,
@@ -243,6 +249,7 @@ impl Running {
     }
 
     /// Builds sources, sinks and the tasks between them, at the last recorded epoch.
+    #[allow(clippy::too_many_arguments, reason = "all of it is what one part is made of")]
     async fn build(
         &self,
         key: &str,
@@ -250,6 +257,7 @@ impl Running {
         sources: &std::collections::BTreeSet<usize>,
         sinks: &std::collections::BTreeSet<usize>,
         queues: &[Option<BestEffortQueue>],
+        stop: &watch::Receiver<Stop>,
         tasks: &mut JoinSet<()>,
     ) -> Result<Coordinator, String> {
         let plan = &self.plan;
@@ -298,6 +306,7 @@ impl Running {
                 sink: handle.sink.clone(),
                 inputs: inputs.remove(&handle.number).unwrap_or_default(),
                 error_edges: error_edges.remove(&handle.number).unwrap_or_default(),
+                best_effort: queues.to_vec(),
                 pool: self.pool.clone(),
                 retry,
                 once: self.options.once,
@@ -352,7 +361,7 @@ impl Running {
             store: self.store.clone(),
             activity,
             interval: self.commit.interval.into(),
-            stop: self.options.stop.clone(),
+            stop: stop.clone(),
             grace: self.options.grace,
             epoch,
             deadline: None,
@@ -360,9 +369,9 @@ impl Running {
         })
     }
 
-    /// Builds the best effort sinks and their tasks. They serve all parts and outlive rollbacks.
-    #[allow(clippy::type_complexity, reason = "two things that belong together, used once")]
-    fn start_best_effort(&self) -> Result<(Vec<Option<BestEffortQueue>>, JoinSet<()>), String> {
+    /// Builds the best effort sinks and their tasks. They serve all parts and outlive rollbacks. One
+    /// that cannot be built drops everything, and holds up nobody.
+    fn start_best_effort(&self) -> (Vec<Option<BestEffortQueue>>, JoinSet<()>) {
         let mut tasks = JoinSet::new();
         let mut queues = Vec::new();
         for (node, counters) in self.plan.sinks.iter().zip(&self.best_effort) {
@@ -370,15 +379,35 @@ impl Running {
                 queues.push(None);
                 continue;
             };
-            let journal = Journal::new(self.store.clone(), node.name.clone());
-            let context = SinkContext { name: node.name.clone(), journal };
-            let sink =
-                node.factory.build(context).map_err(|error| format!("sink `{}`: {error}", node.name))?;
+            // no epoch would ever take its rows away, so it leaves none
+            let context = SinkContext { name: node.name.clone(), journal: Journal::none(node.name.clone()) };
+            let sink = node.factory.build(context);
+            if let Err(error) = &sink {
+                tracing::warn!(sink = &*node.name, error = %error, "the best effort sink drops all events");
+            }
             let (queue, deliveries) = mpsc::channel(BEST_EFFORT_QUEUE);
-            tasks.spawn(sink_task::run_best_effort(node.name.clone(), sink, deliveries, counters.clone()));
+            tasks.spawn(sink_task::run_best_effort(
+                node.name.clone(),
+                sink.ok(),
+                deliveries,
+                counters.clone(),
+            ));
             queues.push(Some(BestEffortQueue { queue, counters: counters.clone() }));
         }
-        Ok((queues, tasks))
+        (queues, tasks)
+    }
+}
+
+/// Hands the caller's words to stop on to the parts.
+async fn forward(mut from: watch::Receiver<Stop>, to: &watch::Sender<Stop>) {
+    loop {
+        let stop = *from.borrow_and_update();
+        if stop != Stop::No {
+            to.send_replace(stop);
+        }
+        if from.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

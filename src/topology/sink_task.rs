@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::epoch::Notice;
 use super::ledger::BestEffort;
 use super::load::Retry;
+use super::source_task::BestEffortQueue;
 use super::worker::{Pool, Work};
 use crate::event::token::Outcome;
 use crate::event::{Meta, error_record};
@@ -35,6 +36,8 @@ pub(super) struct SinkTask {
     pub(super) inputs: Vec<mpsc::Receiver<Message>>,
     /// Where the events go that the sink refuses: sinks and edges to them.
     pub(super) error_edges: Vec<(usize, mpsc::Sender<Message>)>,
+    /// Queues of best effort sinks among them, by sink.
+    pub(super) best_effort: Vec<Option<BestEffortQueue>>,
     pub(super) pool: Pool,
     pub(super) retry: Retry,
     pub(super) once: bool,
@@ -147,6 +150,10 @@ impl SinkTask {
         });
         // a worker that failed leaves a failed token behind
         for (sink, delivery) in done.await.unwrap_or_default() {
+            if let Some(Some(queue)) = self.best_effort.get(sink) {
+                queue.offer(delivery);
+                continue;
+            }
             if let Some((_, edge)) = self.error_edges.iter().find(|(known, _)| *known == sink) {
                 let _ = edge.send(Message::Delivery(delivery)).await;
             }
@@ -244,13 +251,17 @@ impl<'t> Tries<'t> {
 /// Drives a best effort sink: one try, no obligations, never in the way of anybody.
 pub(super) async fn run_best_effort(
     name: Arc<str>,
-    sink: Arc<dyn Sink>,
+    sink: Option<Arc<dyn Sink>>,
     mut queue: mpsc::Receiver<Delivery>,
     counters: Arc<BestEffort>,
 ) {
     let mut failing = false;
     while let Some(delivery) = queue.recv().await {
         let events = delivery.events() as u64;
+        let Some(sink) = &sink else {
+            counters.dropped.fetch_add(events, Ordering::Relaxed);
+            continue;
+        };
         match sink.write(&delivery).await {
             Ok(()) => {
                 counters.delivered.fetch_add(events, Ordering::Relaxed);
@@ -270,6 +281,7 @@ pub(super) async fn run_best_effort(
             }
         }
     }
+    let Some(sink) = sink else { return };
     // what the sink took is made durable as far as it goes; nothing waits for it
     let finished = match sink.flush().await {
         Ok(()) => sink.prepare(u64::MAX).await.map(drop),

@@ -208,6 +208,16 @@ pub(super) struct BestEffortQueue {
     pub(super) counters: Arc<BestEffort>,
 }
 
+impl BestEffortQueue {
+    /// Hands a delivery over if there is room, and counts it as dropped otherwise.
+    pub(super) fn offer(&self, delivery: Delivery) {
+        if let Err(error) = self.queue.try_send(delivery) {
+            let dropped = error.into_inner().events() as u64;
+            self.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Hands results to the sinks in source order. Barriers go to all of them.
 pub(super) async fn dispatch(
     mut ordered: mpsc::Receiver<Ordered>,
@@ -221,10 +231,7 @@ pub(super) async fn dispatch(
                 let Ok(done) = done.await else { continue };
                 for (sink, delivery) in done {
                     if let Some(Some(queue)) = best_effort.get(sink) {
-                        if let Err(error) = queue.queue.try_send(delivery) {
-                            let dropped = error.into_inner().events() as u64;
-                            queue.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
-                        }
+                        queue.offer(delivery);
                         continue;
                     }
                     if let Some((_, edge)) = edges.iter().find(|(known, _)| *known == sink) {

@@ -209,7 +209,9 @@ impl Worker {
         origin: &Arc<Origin>,
     ) -> Done {
         let (token, cells) = share.into_cells();
-        for ((record, event), cell) in records.into_iter().zip(cells) {
+        // all are taken up at once: should this fail half-way, the rest fail too
+        let obligations: Vec<_> = cells.into_iter().map(|cell| token.take(cell)).collect();
+        for ((record, event), held) in records.into_iter().zip(obligations) {
             let context = Context {
                 plan,
                 origin,
@@ -218,7 +220,6 @@ impl Worker {
                 derivation: event.derivation,
                 source_text: &[],
             };
-            let held = token.take(cell);
             held.mark(Outcome::DeadLettered);
             let errors = &plan.sinks[sink].errors;
             self.record(context, errors, Json::from_text(record), &token, held);
@@ -393,7 +394,13 @@ impl Worker {
             text.clear();
             text.extend_from_slice(context.source_text);
         }
-        let record = error_record(component, fault, Some(&text), &context.meta());
+        let meta = context.meta();
+        let record = if json::validate(&text, usize::MAX).is_ok() {
+            error_record(component, fault, Some(&text), &meta)
+        } else {
+            let fault = Fault { raw: text.into(), ..fault.clone() };
+            error_record(component, &fault, None, &meta)
+        };
         self.record(context, errors, Json::from_text(record.into()), token, held);
     }
 

@@ -113,7 +113,13 @@ impl DiskFile for RealFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        match self.0.set_len(len) {
+            // a device or a pipe has no length
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput && !self.0.metadata()?.is_file() => {
+                Ok(())
+            }
+            cut => cut,
+        }
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -73,8 +73,9 @@ struct Active {
     last_used: u64,
 }
 
-/// Files that are being written in this process, so that no two sinks share one.
-static CLAIMS: LazyLock<Mutex<HashMap<String, u64>>> = LazyLock::new(Mutex::default);
+/// Files that are being written in this process, by identity: the sink, and the path it has them by.
+/// No two sinks share one, nor two paths of one sink that lead to the same file.
+static CLAIMS: LazyLock<Mutex<HashMap<String, (u64, String)>>> = LazyLock::new(Mutex::default);
 
 static NEXT_OWNER: AtomicU64 = AtomicU64::new(1);
 
@@ -174,7 +175,7 @@ impl Writer {
                             "cut what no epoch had recorded; its events come again"
                         );
                     }
-                    self.claim(&stat.id).map_err(SinkError::Fatal)?;
+                    self.claim(&stat.id, &physical).map_err(SinkError::Fatal)?;
                     let active = Active {
                         physical,
                         id: row.id,
@@ -299,12 +300,25 @@ impl Writer {
             disk: self.disk.clone(),
             files: std::mem::take(&mut self.retired),
             folders: std::mem::take(&mut self.new_entries).into_iter().collect(),
+            base: self.base.clone(),
         };
         let rotated = std::mem::take(&mut self.rotated).into_iter();
         let mut rows: PositionRows = rotated.map(|physical| (physical, None)).collect();
         for (logical, file) in self.files.iter_mut().filter(|(_, file)| file.dirty) {
             file.dirty = false;
             file.last_epoch = epoch;
+            if let Some(stat) = file.file.as_ref().and_then(|handle| handle.stat().ok())
+                && stat.len > file.len
+                && stat.device == file.device
+            {
+                // somebody else appends too: what is there now is never cut
+                tracing::warn!(
+                    file = %self.base.join(&file.physical).display(),
+                    bytes = stat.len - file.len,
+                    "the file holds bytes that are not from here"
+                );
+                file.len = stat.len;
+            }
             sync.files.push((file.file.clone(), self.base.join(&file.physical), file.device));
             rows.push((file.physical.clone(), Some(file.row(logical))));
         }
@@ -371,7 +385,7 @@ impl Writer {
             self.new_entries.insert(parent_of(&path));
         }
         let stat = handle.stat().map_err(|error| Self::classify(&path, &error))?;
-        if let Err(message) = self.claim(&stat.id) {
+        if let Err(message) = self.claim(&stat.id, &physical) {
             self.open -= 1;
             return Err(OpenError::Refused(message));
         }
@@ -462,15 +476,19 @@ impl Writer {
         }
     }
 
-    fn claim(&self, id: &str) -> Result<(), String> {
+    fn claim(&self, id: &str, physical: &str) -> Result<(), String> {
         let mut claims = CLAIMS.lock().unwrap_or_else(PoisonError::into_inner);
-        let owner = claims.entry(id.to_owned()).or_insert(self.owner);
-        if *owner == self.owner { Ok(()) } else { Err("another sink writes this file".to_owned()) }
+        let (owner, path) = claims.entry(id.to_owned()).or_insert_with(|| (self.owner, physical.to_owned()));
+        match (*owner == self.owner, path == physical) {
+            (true, true) => Ok(()),
+            (true, false) => Err(format!("{physical} is the same file as {path}")),
+            (false, _) => Err(format!("another sink writes {physical}")),
+        }
     }
 
     fn release(&self, id: &str) {
         let mut claims = CLAIMS.lock().unwrap_or_else(PoisonError::into_inner);
-        if claims.get(id) == Some(&self.owner) {
+        if claims.get(id).is_some_and(|(owner, _)| *owner == self.owner) {
             claims.remove(id);
         }
     }
@@ -642,6 +660,7 @@ pub(super) struct Sync {
     disk: Arc<dyn Disk>,
     files: Vec<Unsynced>,
     folders: Vec<PathBuf>,
+    base: PathBuf,
 }
 
 impl Sync {
@@ -660,9 +679,12 @@ impl Sync {
             }
             return Ok(());
         }
+        // files may have been moved away since; the base folder stays, and is most often on the device
         let by_device: BTreeMap<u64, &PathBuf> =
             self.files.iter().map(|(_, path, device)| (*device, path)).collect();
-        for path in by_device.values() {
+        let base_device = self.disk.stat(&self.base).ok().flatten().map(|stat| stat.device);
+        for (device, path) in by_device {
+            let path = if base_device == Some(device) { &self.base } else { path };
             self.disk.sync_all(path).map_err(|error| fail(path, error))?;
         }
         Ok(())

@@ -38,6 +38,9 @@ pub(super) struct Cursor {
     occurrence: u64,
     /// When it was last read, in milliseconds since 1970.
     seen: u64,
+    /// Whether a file is being read with it, before anything is settled.
+    #[serde(skip)]
+    begun: bool,
 }
 
 /// 32 hex digits of a SHA-256.
@@ -150,6 +153,12 @@ impl Cursors {
 
     /// A new cursor at the beginning of a content.
     pub(super) fn begin(&mut self, path: String) -> usize {
+        // one that was begun for this path and never settled anything serves again
+        let unused = |cursor: &Cursor| cursor.offset == 0 && !cursor.begun && cursor.path == path;
+        if let Some(number) = self.known.iter().position(unused) {
+            self.known[number].begun = true;
+            return number;
+        }
         self.known.push(Cursor {
             path,
             offset: 0,
@@ -159,8 +168,14 @@ impl Cursors {
             line: String::new(),
             occurrence: 0,
             seen: 0,
+            begun: true,
         });
         self.known.len() - 1
+    }
+
+    /// A file is not read with this cursor any more.
+    pub(super) fn release(&mut self, number: usize) {
+        self.known[number].begun = false;
     }
 
     /// Gives a cursor its identity, once the first line of its content is there.
@@ -179,16 +194,29 @@ impl Cursors {
     }
 
     /// Keys of rows to forget: cursors in excess, except those in use.
-    pub(super) fn excess(&self, in_use: &[usize]) -> Vec<String> {
-        let mut idle: Vec<&Cursor> = self
+    pub(super) fn excess(&mut self, in_use: &[usize]) -> Vec<String> {
+        let kept = self.known.iter().filter(|cursor| cursor.offset > 0).count();
+        let excess = kept.saturating_sub(MOST);
+        if excess == 0 {
+            return Vec::new();
+        }
+        let mut idle: Vec<(u64, usize)> = self
             .known
             .iter()
             .enumerate()
             .filter(|(number, cursor)| !in_use.contains(number) && cursor.offset > 0)
-            .map(|(_, cursor)| cursor)
+            .map(|(number, cursor)| (cursor.seen, number))
             .collect();
-        let excess = self.known.len().saturating_sub(MOST).min(idle.len());
-        idle.sort_by_key(|cursor| cursor.seen);
-        idle.into_iter().take(excess).map(Cursor::key).collect()
+        idle.sort_unstable();
+        let mut keys = Vec::new();
+        for (_, number) in idle.into_iter().take(excess) {
+            let cursor = &mut self.known[number];
+            keys.push(cursor.key());
+            // numbers stay; a cursor at 0 is known to nothing
+            cursor.offset = 0;
+            cursor.path.clear();
+            cursor.line.clear();
+        }
+        keys
     }
 }

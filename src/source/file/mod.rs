@@ -87,7 +87,7 @@ struct Ready {
 
 impl SourceFactory for Ready {
     fn build(&self, context: SourceContext) -> Result<Box<dyn Source>, SourceError> {
-        let (wake, woken) = mpsc::channel();
+        let (wake, woken) = mpsc::sync_channel(1);
         let stop = wake.clone();
         let mut reader = Reader::new(&self.config, &self.patterns, &context);
         let tails = self.config.mode == Mode::Tail;
@@ -96,7 +96,7 @@ impl SourceFactory for Ready {
             false,
             // if the thread is gone there is nobody to wake
             Some(Box::new(move || {
-                let _ = stop.send(());
+                let _ = stop.try_send(());
             })),
             move |emitter| {
                 let result = if tails {

@@ -160,7 +160,11 @@ impl Reader {
             Ended::Failed(SourceError::Io { context: format!("cannot read {}", path.display()), error })
         };
         let content = Content::open(path).map_err(failed)?;
-        let (found, head) = self.identify(&content).map_err(failed)?;
+        let (mut found, head) = self.identify(&content).map_err(failed)?;
+        if found == Found::Empty && content.packing != Packing::Plain {
+            // whether it is empty or cut off shows in reading it
+            found = Found::New;
+        }
         if let Found::Copy(cursor) = found {
             tracing::info!(
                 source = &*self.name,
@@ -242,7 +246,10 @@ impl Reader {
         shown.as_ref().clone_into(&mut state.path);
         let (offset, in_array) = (state.offset, state.in_array);
         let lead = offset.min(TAIL as u64);
-        let before = content.bytes_at(offset - lead, lead as usize)?.unwrap_or_default();
+        let Some(before) = content.bytes_at(offset - lead, lead as usize)? else {
+            // cut since it was looked at
+            return Ok(None);
+        };
         Ok(Some(Track {
             path: path.to_path_buf(),
             inode: content.state()?.inode,
@@ -275,6 +282,10 @@ impl Reader {
         }
         chunk.truncate(read);
         let chunk = chunk.freeze();
+        if track.content.position == read as u64 {
+            // what was seen of the beginning before may have been cut since
+            track.head.clear();
+        }
         if track.head.len() < HEAD && track.content.position - read as u64 <= track.head.len() as u64 {
             let known = track.head.len() - (track.content.position - read as u64) as usize;
             let fresh = chunk.get(known..).unwrap_or_default();
@@ -367,7 +378,7 @@ impl Reader {
 
     /// Forgets cursors in excess of what is kept; the rows go with a batch of any content.
     pub(super) fn forget_excess(
-        &self,
+        &mut self,
         in_use: &[usize],
         any: Option<&Track>,
         emitter: &Emitter,

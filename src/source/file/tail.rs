@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
 use notify::{RecursiveMode, Watcher};
@@ -33,13 +33,25 @@ struct Followed {
     limit: u64,
     /// Not read yet.
     fresh: bool,
+    /// Since when no path leads to it.
+    unnamed_since: Option<Instant>,
+}
+
+/// What reading a file came to.
+enum Reading {
+    /// It was read to its end.
+    Done,
+    /// Its content is no longer what was read: it was cut, or written anew.
+    Anew,
+    /// It cannot be read on as it is.
+    Stuck,
 }
 
 /// Follows the reader's files until stopped; under `--once` to the sizes of the first round.
 pub(super) fn follow(
     reader: &mut Reader,
     emitter: &Emitter,
-    wake: &Sender<()>,
+    wake: &SyncSender<()>,
     woken: &Receiver<()>,
 ) -> Result<(), Ended> {
     let _watcher = if reader.once { None } else { watch(reader.patterns(), wake) };
@@ -67,12 +79,12 @@ pub(super) fn follow(
 }
 
 /// Watches the folders above the patterns. Without a watcher the poll does the work.
-fn watch(patterns: &[PathBuf], wake: &Sender<()>) -> Option<notify::RecommendedWatcher> {
+fn watch(patterns: &[PathBuf], wake: &SyncSender<()>) -> Option<notify::RecommendedWatcher> {
     let wake = wake.clone();
     let on_event = move |event: notify::Result<notify::Event>| {
         if event.is_ok_and(|event| !event.kind.is_access()) {
-            // the loop may have ended
-            let _ = wake.send(());
+            // one word is enough, and the loop may have ended
+            let _ = wake.try_send(());
         }
     };
     let mut watcher = notify::recommended_watcher(on_event)
@@ -114,22 +126,19 @@ impl Tail {
     fn round(&mut self, reader: &mut Reader, emitter: &Emitter) -> Result<(), Ended> {
         // what is followed first: a cut frees a cursor for its copy
         self.read_followed(reader, emitter)?;
-        loop {
+        while !emitter.is_stopped() {
             let files = reader.list();
             self.rename(reader, &files);
-            let before = self.followed.len();
-            self.take_up(reader, &files);
-            if self.followed.len() == before {
+            if self.take_up(reader, &files, emitter)? == 0 {
                 break;
             }
-            self.read_followed(reader, emitter)?;
         }
         let files = reader.list();
         self.drop_orphans(reader, &files, emitter)?;
         self.forget_excess(reader, emitter)
     }
 
-    fn forget_excess(&self, reader: &Reader, emitter: &Emitter) -> Result<(), Ended> {
+    fn forget_excess(&self, reader: &mut Reader, emitter: &Emitter) -> Result<(), Ended> {
         let in_use: Vec<usize> = self.followed.iter().map(|followed| followed.track.cursor).collect();
         let any = self.followed.first().map(|followed| &followed.track);
         reader.forget_excess(&in_use, any, emitter)
@@ -149,8 +158,15 @@ impl Tail {
         }
     }
 
-    /// Starts to follow files that are there and not followed.
-    fn take_up(&mut self, reader: &mut Reader, files: &BTreeMap<PathBuf, FileState>) {
+    /// Starts to follow files that are there and not followed; how many. Each is read at once, so
+    /// that the next one can be known as its copy.
+    fn take_up(
+        &mut self,
+        reader: &mut Reader,
+        files: &BTreeMap<PathBuf, FileState>,
+        emitter: &Emitter,
+    ) -> Result<usize, Ended> {
+        let mut taken = 0;
         self.parked.retain(|path, _| files.contains_key(path));
         for (path, state) in files {
             if self.followed.iter().any(|followed| followed.track.inode == state.inode) {
@@ -161,8 +177,11 @@ impl Tail {
                 continue;
             }
             match self.try_take_up(reader, path, *state) {
-                Ok(()) => {
+                Ok(false) => {}
+                Ok(true) => {
+                    taken += 1;
                     self.warned.remove(path);
+                    self.read_on(self.followed.len() - 1, reader, emitter)?;
                 }
                 // a compressed file that is still being written
                 Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
@@ -177,20 +196,22 @@ impl Tail {
                 }
             }
         }
+        Ok(taken)
     }
 
-    fn try_take_up(&mut self, reader: &mut Reader, path: &Path, state: FileState) -> std::io::Result<()> {
+    /// Whether the file is followed now.
+    fn try_take_up(&mut self, reader: &mut Reader, path: &Path, state: FileState) -> std::io::Result<bool> {
         let content = Content::open(path)?;
         let (found, head) = reader.identify(&content)?;
         if found == Found::New && reader.is_unfinished(&content, &head) {
             self.parked.insert(path.to_path_buf(), state);
-            return Ok(());
+            return Ok(false);
         }
         let is_followed = |cursor| self.followed.iter().any(|followed| followed.track.cursor == cursor);
         match found {
             Found::Empty | Found::Copy(_) => {
                 self.parked.insert(path.to_path_buf(), state);
-                return Ok(());
+                return Ok(false);
             }
             Found::Known(cursor) if is_followed(cursor) => {
                 // as long as both are equal one of them is read; the longer one, if there is one
@@ -201,7 +222,7 @@ impl Tail {
                     && other.is_some_and(|other| self.followed[other].state.size <= position);
                 if !is_longer {
                     self.parked.insert(path.to_path_buf(), state);
-                    return Ok(());
+                    return Ok(false);
                 }
                 if let Some(other) = other {
                     let other = self.followed.remove(other);
@@ -211,37 +232,60 @@ impl Tail {
             Found::Known(_) | Found::New => {}
         }
         let limit = if reader.once && content.packing == Packing::Plain { state.size } else { u64::MAX };
-        if let Some(track) = reader.track(path, content, found, head)? {
-            self.parked.remove(path);
-            self.followed.push(Followed { track, state, last_growth: Instant::now(), limit, fresh: true });
-        }
-        Ok(())
+        let Some(track) = reader.track(path, content, found, head)? else { return Ok(false) };
+        self.parked.remove(path);
+        self.followed.push(Followed {
+            track,
+            state,
+            last_growth: Instant::now(),
+            limit,
+            fresh: true,
+            unnamed_since: None,
+        });
+        Ok(true)
     }
 
-    /// Reads what is new in the followed files. A file that was cut or written anew is let go.
+    /// Reads what is new in the followed files.
     fn read_followed(&mut self, reader: &mut Reader, emitter: &Emitter) -> Result<(), Ended> {
         let mut at = 0;
         while at < self.followed.len() {
-            match self.read(at, reader, emitter) {
-                Ok(true) => at += 1,
-                Ok(false) => {
-                    let gone = self.followed.remove(at);
-                    tracing::debug!(file = %gone.track.path.display(), "the file was cut or written anew");
-                    // its copies may be the only place where the rest of it is
-                    self.parked.clear();
-                }
-                Err(Ended::Stopped) => return Err(Ended::Stopped),
-                Err(Ended::Failed(error)) => {
-                    let gone = self.followed.remove(at);
-                    tracing::warn!(file = %gone.track.path.display(), error = %error, "the file cannot be read; trying again");
-                }
+            if self.read_on(at, reader, emitter)? {
+                at += 1;
             }
         }
         Ok(())
     }
 
-    /// Reads one file to its end. False if its content is no longer what was read.
-    fn read(&mut self, at: usize, reader: &mut Reader, emitter: &Emitter) -> Result<bool, Ended> {
+    /// Reads one file to its end, or lets it go; whether it is still followed.
+    fn read_on(&mut self, at: usize, reader: &mut Reader, emitter: &Emitter) -> Result<bool, Ended> {
+        let reading = match self.read(at, reader, emitter) {
+            Ok(reading) => reading,
+            Err(Ended::Stopped) => return Err(Ended::Stopped),
+            Err(Ended::Failed(error)) => {
+                let path = &self.followed[at].track.path;
+                tracing::warn!(file = %path.display(), error = %error, "the file cannot be read; trying again when it changes");
+                Reading::Stuck
+            }
+        };
+        match reading {
+            Reading::Done => return Ok(true),
+            Reading::Anew => {
+                let gone = self.followed.remove(at);
+                reader.cursors.release(gone.track.cursor);
+                tracing::debug!(file = %gone.track.path.display(), "the file was cut or written anew");
+                // its copies may be the only place where the rest of it is
+                self.parked.clear();
+            }
+            Reading::Stuck => {
+                let gone = self.followed.remove(at);
+                reader.cursors.release(gone.track.cursor);
+                self.parked.insert(gone.track.path.clone(), gone.state);
+            }
+        }
+        Ok(false)
+    }
+
+    fn read(&mut self, at: usize, reader: &mut Reader, emitter: &Emitter) -> Result<Reading, Ended> {
         let followed = &mut self.followed[at];
         let failed = |track: &Track, error| {
             Ended::Failed(SourceError::Io { context: format!("cannot read {}", track.path.display()), error })
@@ -251,13 +295,13 @@ impl Tail {
             return read_packed(followed, state, reader, emitter);
         }
         if state.size < followed.track.position() {
-            return Ok(false);
+            return Ok(Reading::Anew);
         }
         if state != followed.state {
             let cursor = reader.cursors.get(followed.track.cursor);
             let mut look = followed.track.content.again().map_err(|error| failed(&followed.track, error))?;
             if !cursor.fits_before(&mut look).map_err(|error| failed(&followed.track, error))? {
-                return Ok(false);
+                return Ok(Reading::Anew);
             }
         }
         if state.size > followed.state.size {
@@ -267,7 +311,7 @@ impl Tail {
         loop {
             match reader.step(&mut followed.track, followed.limit, emitter) {
                 Ok(Step::Read(_)) => {}
-                Ok(Step::End) => return Ok(true),
+                Ok(Step::End) => return Ok(Reading::Done),
                 Err(StepError::Stopped) => return Err(Ended::Stopped),
                 Err(StepError::Io(error)) => return Err(failed(&followed.track, error)),
             }
@@ -285,8 +329,14 @@ impl Tail {
         let mut at = 0;
         while at < self.followed.len() {
             let followed = &mut self.followed[at];
-            let is_named = files.values().any(|state| state.inode == followed.track.inode);
-            if is_named || followed.last_growth.elapsed() < ORPHAN_PATIENCE {
+            if files.values().any(|state| state.inode == followed.track.inode) {
+                followed.unnamed_since = None;
+                at += 1;
+                continue;
+            }
+            // the writer may still have it open, however long it was quiet before
+            let unnamed_since = *followed.unnamed_since.get_or_insert_with(Instant::now);
+            if unnamed_since.max(followed.last_growth).elapsed() < ORPHAN_PATIENCE {
                 at += 1;
                 continue;
             }
@@ -304,24 +354,24 @@ fn read_packed(
     state: FileState,
     reader: &mut Reader,
     emitter: &Emitter,
-) -> Result<bool, Ended> {
-    if state == followed.state && !std::mem::take(&mut followed.fresh) {
-        return Ok(true);
-    }
+) -> Result<Reading, Ended> {
     if state != followed.state {
-        // let go, and taken up again at its cursor
-        return Ok(false);
+        // taken up again at its cursor
+        return Ok(Reading::Anew);
+    }
+    if !std::mem::take(&mut followed.fresh) {
+        return Ok(Reading::Done);
     }
     loop {
         match reader.step(&mut followed.track, u64::MAX, emitter) {
             Ok(Step::Read(_)) => {}
             Ok(Step::End) => {
                 reader.finish(&mut followed.track, emitter)?;
-                return Ok(true);
+                return Ok(Reading::Done);
             }
             Err(StepError::Stopped) => return Err(Ended::Stopped),
-            // let go, and taken up again at its cursor when it has changed
-            Err(StepError::Io(_)) => return Ok(false),
+            // still being written, or damaged: taken up again at its cursor when it has changed
+            Err(StepError::Io(_)) => return Ok(Reading::Stuck),
         }
     }
 }
