@@ -164,7 +164,10 @@ fn errors_take_their_edge_and_count_as_dead_letters_wherever_they_go() {
     assert!(!space.path("state/dead_letters.ndjson").exists());
     let record: Value = serde_json::from_str(&space.read("errors/jq.ndjson")).unwrap();
     assert_eq!(record["event"], json!({ "a": 2 }));
-    assert_eq!(record["error"], json!({ "component": "map", "kind": "jq", "message": "too much" }));
+    assert_eq!(
+        record["error"],
+        json!({ "component": "map", "kind": "jq", "message": "too much", "position": "program" })
+    );
     assert_eq!(space.lines("errors/invalid_json.ndjson").len(), 1);
 }
 
@@ -464,4 +467,90 @@ path = "third.ndjson"
     assert_eq!((even.len(), space.lines("third.ndjson").len()), (18, 22));
     let keys: std::collections::BTreeSet<_> = even.iter().collect();
     assert_eq!(keys.len(), 18, "each output has its own key");
+}
+
+#[test]
+fn two_paths_to_one_file_are_refused() {
+    let space = Workspace::new();
+    space.write("p.toml", mapping(".").replace("\"out.ndjson\"", "'out/\\(.k).ndjson'"));
+    space.write("out/a.ndjson", "");
+    std::os::unix::fs::symlink("a.ndjson", space.path("out/b.ndjson")).unwrap();
+    let finished = space.run_with_input(&["run", "p.toml"], "{\"k\":\"a\"}\n{\"k\":\"b\"}\n").expect_code(0);
+    assert_eq!(finished.ledger("in", "delivered"), 1);
+    assert!(letters(&space)[0]["error"]["message"].as_str().unwrap().contains("the same file"));
+}
+
+#[test]
+fn a_best_effort_sink_leaves_nothing_behind_and_stops_nobody() {
+    let space = Workspace::new();
+    let pipeline = |extra: &str| {
+        format!(
+            "data_dir = \"state\"\n[sources.in]\ntype = \"stdin\"\n[sinks.out]\ntype = \"file\"\ninputs = [\"in\"]\npath = \"out.ndjson\"\n\
+             [sinks.extra]\ntype = \"file\"\ninputs = [\"in\"]\n{extra}"
+        )
+    };
+    space.write("p.toml", pipeline("path = \"extra.ndjson\"\nrequired = false\n"));
+    space.run_with_input(&["run", "p.toml"], "1\n2\n").expect_code(0);
+    space.write("p.toml", pipeline("path = \"extra.ndjson\"\n"));
+    space.run_with_input(&["run", "p.toml"], "3\n").expect_code(0);
+    assert_eq!(space.read("extra.ndjson"), "1\n2\n3\n");
+
+    space.write("p.toml", pipeline("path = \"/proc/none/extra.ndjson\"\nrequired = false\n"));
+    let finished = space.run_with_input(&["run", "p.toml"], "4\n").expect_code(0);
+    assert!(
+        finished.stderr.contains("best_effort extra: delivered=0 rejected=0 dropped=1"),
+        "{}",
+        finished.stderr
+    );
+    assert_eq!(space.lines("out.ndjson").len(), 4);
+}
+
+#[test]
+fn a_write_that_never_ends_does_not_hold_up_the_grace_period() {
+    let space = Workspace::new();
+    space.write("p.toml", "data_dir = \"state\"\n[sources.in]\ntype = \"generate\"\n[sinks.out]\ntype = \"console\"\ninputs = [\"in\"]\n");
+    // a reader that never reads
+    let mut child = space
+        .command(&["run", "p.toml", "--grace", "200ms"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    pause(Duration::from_millis(500));
+    signal(&child, "TERM");
+    let started = Instant::now();
+    let status = child.wait().unwrap();
+    assert!(started.elapsed() < Duration::from_secs(5));
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn rotated_files_end_where_they_are_full() {
+    let space = Workspace::new();
+    space.write(
+        "p.toml",
+        mapping(".").replace("\"out.ndjson\"", "\"out/e.ndjson\"\nrotate = { size = \"1KB\" }"),
+    );
+    let input: String =
+        (0..100).map(|n| format!("{{\"n\":{n},\"pad\":\"{}\"}}\n", "x".repeat(100))).collect();
+    space.run_with_input(&["run", "p.toml"], &input).expect_code(0);
+    let mut all = String::new();
+    for number in 1.. {
+        let name = format!("out/e.{number:04}.ndjson");
+        if !space.path(&name).exists() {
+            break;
+        }
+        let part = space.read(&name);
+        assert!(part.len() < 1000 + 130, "{name} has {} bytes", part.len());
+        all += &part;
+    }
+    assert_eq!(all, input);
+}
+
+#[test]
+fn devices_can_be_written_to() {
+    let space = Workspace::new();
+    space.write("p.toml", mapping(".").replace("out.ndjson", "/dev/null"));
+    let finished = space.run_with_input(&["run", "p.toml"], "1\n").expect_code(0);
+    assert_eq!(finished.ledger("in", "delivered"), 1);
 }

@@ -256,3 +256,29 @@ fn ids_are_the_same_for_renamed_and_compressed_content() {
     assert_ne!(plain[0], plain[1], "equal records are told apart by their place");
     assert_eq!(plain, ids("in/renamed.log.gz", &gzip(content)));
 }
+
+#[test]
+fn a_damaged_archive_does_not_hold_up_a_tail() {
+    let space = Workspace::new();
+    space.write("p.toml", TAIL);
+    let packed = gzip(&"a line of some length\n".repeat(2000));
+    space.write("in/a.log.gz", &packed[..20]);
+    space.write("in/b.log.gz", &packed[..packed.len() / 2]);
+    space.write("in/c.log", "c\n");
+    space.run(&["run", "p.toml", "--once"]).expect_code(0);
+    assert!(space.read("out.ndjson").contains("\"c\""));
+}
+
+#[test]
+fn copies_that_are_there_from_the_start_are_read_once() {
+    for mode in ["tail", "read"] {
+        let space = Workspace::new();
+        space.write("p.toml", TAIL.replace("\"tail\"", &format!("{mode:?}")));
+        let content = "1\n2\n3\n";
+        space.write("in/x.log", content);
+        space.write("in/x.log.1", content);
+        space.write("in/x.log.1.gz", gzip(content));
+        space.run(&["run", "p.toml", "--once"]).expect_code(0);
+        assert_eq!(sorted(&space), expected(&["1", "2", "3"]), "{mode}");
+    }
+}

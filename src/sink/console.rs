@@ -66,7 +66,14 @@ impl SinkFactory for Ready {
             Format::Pretty => true,
         };
         let colour = on_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Box::new(Printer { pretty, colour, limits: self.limits, partition: Arc::from(""), line: Vec::new() })
+        Box::new(Printer {
+            pretty,
+            colour,
+            on_terminal,
+            limits: self.limits,
+            partition: Arc::from(""),
+            line: Vec::new(),
+        })
     }
 
     fn build(&self, _: SinkContext) -> Result<Arc<dyn Sink>, SinkError> {
@@ -77,6 +84,8 @@ impl SinkFactory for Ready {
 struct Printer {
     pretty: bool,
     colour: bool,
+    /// Whether somebody looks at it.
+    on_terminal: bool,
     limits: WriteLimits,
     partition: Arc<str>,
     line: Vec<u8>,
@@ -91,7 +100,11 @@ impl Encoder for Printer {
         if self.pretty {
             self.line.clear();
             event.write(self.limits, &mut self.line).map_err(not_json)?;
+            let start = data.len();
             append_pretty(&self.line, self.colour, data);
+            if self.on_terminal {
+                escape_controls(data, start);
+            }
         } else {
             event.write(self.limits, data).map_err(not_json)?;
         }
@@ -181,6 +194,25 @@ fn scalar_end(text: &[u8], start: usize) -> usize {
         at += 1;
     }
     at
+}
+
+/// Escapes characters that steer a terminal or reverse its text; JSON itself leaves them alone.
+fn escape_controls(data: &mut Vec<u8>, start: usize) {
+    let Ok(text) = std::str::from_utf8(&data[start..]) else { return };
+    let steers = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if !text.contains(steers) {
+        return;
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if steers(c) {
+            escaped.push_str(&format!("\\u{:04x}", c as u32));
+        } else {
+            escaped.push(c);
+        }
+    }
+    data.truncate(start);
+    data.extend_from_slice(escaped.as_bytes());
 }
 
 #[derive(Debug)]

@@ -58,7 +58,7 @@ impl Transform for Copy {
         match self.0.holds(&mut event, Some(meta)) {
             Ok(true) => out.emit(0, event),
             Ok(false) => {}
-            Err(error) => out.fail(fault_of(&error)),
+            Err(error) => out.fail(fault_of(&error, "condition")),
         }
     }
 }

@@ -59,33 +59,42 @@ impl Component<dyn TransformFactory> for Jq {
                 return None;
             }
         };
-        Some(Box::new(Ready { program, args: Value::Object(self.args), limits: check.limits.clone() }))
+        let name = self.file.map_or_else(|| "program".to_owned(), |file| file.display().to_string());
+        Some(Box::new(Ready { program, name, args: Value::Object(self.args), limits: check.limits.clone() }))
     }
 }
 
 #[derive(Debug)]
 struct Ready {
     program: Arc<jq::Program>,
+    /// Its file, or the option it is written in.
+    name: String,
     args: Value,
     limits: Limits,
 }
 
 impl TransformFactory for Ready {
     fn instantiate(&self) -> Box<dyn Transform> {
-        Box::new(Copy(Runner::new(self.program.clone(), &self.args, self.limits.clone())))
+        Box::new(Copy {
+            runner: Runner::new(self.program.clone(), &self.args, self.limits.clone()),
+            name: self.name.clone(),
+        })
     }
 }
 
-struct Copy(Runner);
+struct Copy {
+    runner: Runner,
+    name: String,
+}
 
 impl Transform for Copy {
     fn apply(&mut self, mut event: Json, meta: &Meta<'_>, out: &mut Outputs) {
-        let result = self.0.run(&mut event, Some(meta), &mut |output| {
+        let result = self.runner.run(&mut event, Some(meta), &mut |output| {
             out.emit(0, output);
             true
         });
         if let Err(error) = result {
-            out.fail(fault_of(&error));
+            out.fail(fault_of(&error, &self.name));
         }
     }
 }

@@ -62,7 +62,7 @@ impl Outputs {
     }
 }
 
-/// The fault of a program.
-pub(crate) fn fault_of(error: &RunError) -> Fault {
-    Fault::new(error.kind(), error.to_string())
+/// The fault of a program; `program` is its file, or the option it is written in.
+pub(crate) fn fault_of(error: &RunError, program: &str) -> Fault {
+    Fault { position: Some(program.to_owned()), ..Fault::new(error.kind(), error.to_string()) }
 }

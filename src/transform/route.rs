@@ -91,6 +91,7 @@ impl TransformFactory for Ready {
         let runner =
             |program: &Arc<jq::Program>| Runner::new(program.clone(), &self.args, self.limits.clone());
         Box::new(Copy {
+            names: self.routes.iter().map(|(name, _)| name.clone()).collect(),
             conditions: self.routes.iter().map(|(_, program)| runner(program)).collect(),
             all: self.all,
         })
@@ -98,6 +99,7 @@ impl TransformFactory for Ready {
 }
 
 struct Copy {
+    names: Vec<String>,
     conditions: Vec<Runner>,
     all: bool,
 }
@@ -117,7 +119,7 @@ impl Transform for Copy {
                 }
                 Ok(false) => {}
                 Err(error) => {
-                    out.fail(fault_of(&error));
+                    out.fail(fault_of(&error, &format!("routes.{}", self.names[output])));
                     return;
                 }
             }

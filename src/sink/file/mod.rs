@@ -176,7 +176,10 @@ impl Encoder for Lines {
                 rendered = output.as_string();
                 outputs < 2
             })
-            .map_err(|error| Fault::new(error.kind(), format!("`path`: {error}")))?;
+            .map_err(|error| Fault {
+                position: Some("path".to_owned()),
+                ..Fault::new(error.kind(), error.to_string())
+            })?;
         let Some(rendered) = rendered.filter(|_| outputs == 1) else {
             return Err(Fault::new("path", "`path` does not yield one text"));
         };

@@ -9,15 +9,19 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::super::{Delivery, PositionRows, Rejection, SinkError, WriteError};
+use super::super::{Delivery, Part, PartEvent, PositionRows, Rejection, SinkError, WriteError};
 use super::disk::{Disk, DiskFile};
 use super::{Compression, Rotate};
+use crate::config::Size;
 use crate::event::Fault;
 use crate::state::Journal;
 use crate::testkit;
 
 /// Bytes that wait uncompressed for one file before they become a member or frame.
 const FRAME: usize = 1 << 20;
+
+/// The least that becomes a member or frame before an epoch ends.
+const SMALLEST_FRAME: usize = 64 << 10;
 
 /// Bytes that wait uncompressed for all files together.
 const WAITING: usize = 8 << 20;
@@ -97,12 +101,22 @@ pub(super) struct Writer {
     clock: u64,
     owner: u64,
     canonical_base: Option<PathBuf>,
+    /// How much of the current delivery is written, if it is written in pieces.
+    progress: Progress,
     /// Files to be cut to a length before anything else: a write to them failed half-way.
     repairs: Vec<(Arc<str>, u64)>,
 }
 
 /// A file with bytes that are not durable: its handle if it is open, its path and its device.
 type Unsynced = (Option<Arc<dyn DiskFile>>, PathBuf, u64);
+
+/// How much of a delivery is written: parts, events of the next one, and what was refused.
+#[derive(Default)]
+struct Progress {
+    part: usize,
+    event: usize,
+    refused: Vec<Rejection>,
+}
 
 /// Why a part was not opened.
 enum OpenError {
@@ -127,6 +141,7 @@ impl Writer {
             clock: 0,
             owner: NEXT_OWNER.fetch_add(1, Ordering::Relaxed),
             canonical_base: None,
+            progress: Progress::default(),
             repairs: Vec::new(),
         }
     }
@@ -231,6 +246,9 @@ impl Writer {
         self.repair().map_err(WriteError::All)?;
         self.flush_full().map_err(WriteError::All)?;
         self.clock += 1;
+        if self.rotates() {
+            return self.write_in_pieces(delivery);
+        }
 
         let mut rejections = Vec::new();
         let mut intents = Vec::new();
@@ -276,6 +294,66 @@ impl Writer {
         testkit::crash_point("file.written");
         self.rotate();
         if rejections.is_empty() { Ok(()) } else { Err(WriteError::Rejected(rejections)) }
+    }
+
+    /// Files that rotate are written piece by piece, so that each ends where it is full. What a try
+    /// has written before it failed stays, and the next try of the same delivery goes on after it.
+    fn write_in_pieces(&mut self, delivery: &Delivery) -> Result<(), WriteError> {
+        while let Some(part) = delivery.parts.get(self.progress.part) {
+            let first = self.progress.event;
+            if first == part.events.len() {
+                self.progress.part += 1;
+                self.progress.event = 0;
+                continue;
+            }
+            let mut intents = Vec::new();
+            let activated = self.activate(&part.partition, &mut intents);
+            self.record(intents).map_err(WriteError::All)?;
+            match activated {
+                Ok(()) => {}
+                Err(OpenError::Refused(message)) => {
+                    let part_number = self.progress.part;
+                    self.progress.refused.extend((first..part.events.len()).map(|event| Rejection {
+                        part: part_number,
+                        event,
+                        fault: Fault::new("path", message.clone()),
+                    }));
+                    self.progress.event = part.events.len();
+                    continue;
+                }
+                Err(OpenError::Later(message)) => return Err(WriteError::All(SinkError::Retry(message))),
+            }
+            let next = self.end_of_piece(part, first);
+            let start = first.checked_sub(1).map_or(0, |before| part.events[before].end);
+            let piece = &part.data[start..part.events[next - 1].end];
+            let mut before = Vec::new();
+            if let Err(error) = self.append(&part.partition, piece, &mut before) {
+                self.repairs = before;
+                if let Err(again) = self.repair() {
+                    tracing::debug!(error = %again, "a half-written piece is cut before the next try");
+                }
+                let path = self.base.join(&*part.partition);
+                let message = format!("cannot write {}: {error}", path.display());
+                return Err(WriteError::All(SinkError::Retry(message)));
+            }
+            self.progress.event = next;
+            self.rotate();
+        }
+        let refused = std::mem::take(&mut self.progress).refused;
+        if refused.is_empty() { Ok(()) } else { Err(WriteError::Rejected(refused)) }
+    }
+
+    /// The event after the last one that still goes into the current file of a part.
+    fn end_of_piece(&self, part: &Part, first: usize) -> usize {
+        let all = part.events.len();
+        let Some(size) = self.settings.rotate.size else { return all };
+        if self.compression(&part.partition) != Compression::None {
+            return all;
+        }
+        let start = first.checked_sub(1).map_or(0, |before| part.events[before].end) as u64;
+        let len = self.files.get(&part.partition).map_or(0, |file| file.len);
+        let full = |event: &PartEvent| len + event.end as u64 - start >= size.bytes();
+        part.events[first..].iter().position(full).map_or(all, |at| first + at + 1)
     }
 
     /// Compresses what waits and appends it.
@@ -545,10 +623,13 @@ impl Writer {
     fn flush_full(&mut self) -> Result<(), SinkError> {
         let total: usize = self.files.values().map(|file| file.waiting.len()).sum();
         let all = total > WAITING;
+        // files of a small size are made of small members
+        let size = self.settings.rotate.size.map_or(u64::MAX, Size::bytes);
+        let frame = size.saturating_mul(4).clamp(SMALLEST_FRAME as u64, FRAME as u64) as usize;
         let full: Vec<Arc<str>> = self
             .files
             .iter()
-            .filter(|(_, file)| file.waiting.len() >= FRAME || (all && !file.waiting.is_empty()))
+            .filter(|(_, file)| file.waiting.len() >= frame || (all && !file.waiting.is_empty()))
             .map(|(logical, _)| logical.clone())
             .collect();
         for logical in full {
