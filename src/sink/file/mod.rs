@@ -17,6 +17,7 @@
 //! that records it; a cut always falls between two of them.
 
 mod disk;
+mod durable;
 mod path;
 mod writer;
 

@@ -64,6 +64,24 @@ impl PathMaker {
     }
 }
 
+/// `events.ndjson.gz` and 7 to `events.0007.ndjson.gz`.
+pub(super) fn with_number(path: &str, number: u32) -> String {
+    let (folder, name) = path.rsplit_once('/').map_or(("", path), |(folder, name)| (folder, name));
+    let (name, compression) = match name.rsplit_once('.') {
+        Some((stem, ending @ ("gz" | "zst"))) if !stem.is_empty() => (stem, format!(".{ending}")),
+        _ => (name, String::new()),
+    };
+    let numbered = match name.rsplit_once('.') {
+        Some((stem, ending)) if !stem.is_empty() => format!("{stem}.{number:04}.{ending}"),
+        _ => format!("{name}.{number:04}"),
+    };
+    if folder.is_empty() {
+        format!("{numbered}{compression}")
+    } else {
+        format!("{folder}/{numbered}{compression}")
+    }
+}
+
 fn clipped(text: &str) -> String {
     text.chars().take(200).collect()
 }
@@ -92,5 +110,14 @@ mod tests {
         assert_eq!(&*PathMaker::new("a.ndjson", false).unwrap().constant(), "a.ndjson");
         assert!(PathMaker::new("out/", false).is_err());
         assert!(PathMaker::new("out/..", false).is_err());
+    }
+
+    #[test]
+    fn numbers_stand_before_the_ending() {
+        assert_eq!(with_number("a/events.ndjson", 1), "a/events.0001.ndjson");
+        assert_eq!(with_number("events.ndjson.gz", 12), "events.0012.ndjson.gz");
+        assert_eq!(with_number("my.host.log.zst", 3), "my.host.0003.log.zst");
+        assert_eq!(with_number("a.b/events", 1), "a.b/events.0001");
+        assert_eq!(with_number(".hidden", 1), ".hidden.0001");
     }
 }

@@ -1,6 +1,8 @@
 //! The files of one sink: which are open, how long they are, what is recorded of them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod rotation;
+
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,13 +11,15 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::super::{Delivery, Part, PartEvent, PositionRows, Rejection, SinkError, WriteError};
+use super::super::{Delivery, PositionRows, Rejection, SinkError, WriteError};
 use super::disk::{Disk, DiskFile};
+use super::durable::{Sync, Unsynced};
 use super::{Compression, Rotate};
 use crate::config::Size;
 use crate::event::Fault;
 use crate::state::Journal;
 use crate::testkit;
+use rotation::Progress;
 
 /// Bytes that wait uncompressed for one file before they become a member or frame.
 const FRAME: usize = 1 << 20;
@@ -25,9 +29,6 @@ const SMALLEST_FRAME: usize = 64 << 10;
 
 /// Bytes that wait uncompressed for all files together.
 const WAITING: usize = 8 << 20;
-
-/// Files that are synced one by one; more are synced with their whole file system.
-const SINGLE_SYNCS: usize = 32;
 
 /// Epochs without a write after which a file is closed and its row forgotten.
 const IDLE_EPOCHS: u64 = 10;
@@ -101,21 +102,12 @@ pub(super) struct Writer {
     clock: u64,
     owner: u64,
     canonical_base: Option<PathBuf>,
+    /// The last number of each rotating path, so that no name is looked at twice.
+    numbers: HashMap<Arc<str>, u32>,
     /// How much of the current delivery is written, if it is written in pieces.
     progress: Progress,
     /// Files to be cut to a length before anything else: a write to them failed half-way.
     repairs: Vec<(Arc<str>, u64)>,
-}
-
-/// A file with bytes that are not durable: its handle if it is open, its path and its device.
-type Unsynced = (Option<Arc<dyn DiskFile>>, PathBuf, u64);
-
-/// How much of a delivery is written: parts, events of the next one, and what was refused.
-#[derive(Default)]
-struct Progress {
-    part: usize,
-    event: usize,
-    refused: Vec<Rejection>,
 }
 
 /// Why a part was not opened.
@@ -141,6 +133,7 @@ impl Writer {
             clock: 0,
             owner: NEXT_OWNER.fetch_add(1, Ordering::Relaxed),
             canonical_base: None,
+            numbers: HashMap::new(),
             progress: Progress::default(),
             repairs: Vec::new(),
         }
@@ -296,66 +289,6 @@ impl Writer {
         if rejections.is_empty() { Ok(()) } else { Err(WriteError::Rejected(rejections)) }
     }
 
-    /// Files that rotate are written piece by piece, so that each ends where it is full. What a try
-    /// has written before it failed stays, and the next try of the same delivery goes on after it.
-    fn write_in_pieces(&mut self, delivery: &Delivery) -> Result<(), WriteError> {
-        while let Some(part) = delivery.parts.get(self.progress.part) {
-            let first = self.progress.event;
-            if first == part.events.len() {
-                self.progress.part += 1;
-                self.progress.event = 0;
-                continue;
-            }
-            let mut intents = Vec::new();
-            let activated = self.activate(&part.partition, &mut intents);
-            self.record(intents).map_err(WriteError::All)?;
-            match activated {
-                Ok(()) => {}
-                Err(OpenError::Refused(message)) => {
-                    let part_number = self.progress.part;
-                    self.progress.refused.extend((first..part.events.len()).map(|event| Rejection {
-                        part: part_number,
-                        event,
-                        fault: Fault::new("path", message.clone()),
-                    }));
-                    self.progress.event = part.events.len();
-                    continue;
-                }
-                Err(OpenError::Later(message)) => return Err(WriteError::All(SinkError::Retry(message))),
-            }
-            let next = self.end_of_piece(part, first);
-            let start = first.checked_sub(1).map_or(0, |before| part.events[before].end);
-            let piece = &part.data[start..part.events[next - 1].end];
-            let mut before = Vec::new();
-            if let Err(error) = self.append(&part.partition, piece, &mut before) {
-                self.repairs = before;
-                if let Err(again) = self.repair() {
-                    tracing::debug!(error = %again, "a half-written piece is cut before the next try");
-                }
-                let path = self.base.join(&*part.partition);
-                let message = format!("cannot write {}: {error}", path.display());
-                return Err(WriteError::All(SinkError::Retry(message)));
-            }
-            self.progress.event = next;
-            self.rotate();
-        }
-        let refused = std::mem::take(&mut self.progress).refused;
-        if refused.is_empty() { Ok(()) } else { Err(WriteError::Rejected(refused)) }
-    }
-
-    /// The event after the last one that still goes into the current file of a part.
-    fn end_of_piece(&self, part: &Part, first: usize) -> usize {
-        let all = part.events.len();
-        let Some(size) = self.settings.rotate.size else { return all };
-        if self.compression(&part.partition) != Compression::None {
-            return all;
-        }
-        let start = first.checked_sub(1).map_or(0, |before| part.events[before].end) as u64;
-        let len = self.files.get(&part.partition).map_or(0, |file| file.len);
-        let full = |event: &PartEvent| len + event.end as u64 - start >= size.bytes();
-        part.events[first..].iter().position(full).map_or(all, |at| first + at + 1)
-    }
-
     /// Compresses what waits and appends it.
     pub(super) fn flush(&mut self) -> Result<(), SinkError> {
         self.repair()?;
@@ -442,10 +375,6 @@ impl Writer {
             return Ok(());
         }
         self.journal.record(rows).map_err(|error| SinkError::Fatal(error.to_string()))
-    }
-
-    fn rotates(&self) -> bool {
-        self.settings.rotate.size.is_some() || self.settings.rotate.age.is_some()
     }
 
     /// Makes sure that the file of a path is known and open, and its row recorded or in `intents`.
@@ -669,56 +598,6 @@ impl Writer {
             other => other,
         }
     }
-
-    /// Ends files that are large or old enough. They stay as they are; the next event of their path
-    /// begins a new one.
-    fn rotate(&mut self) {
-        if !self.rotates() {
-            return;
-        }
-        let now = now_ms();
-        let Rotate { size, age } = self.settings.rotate;
-        let age_ms = age.map(|age| std::time::Duration::from(age).as_millis() as u64);
-        let done: Vec<Arc<str>> = self
-            .files
-            .iter()
-            .filter(|(_, file)| file.waiting.is_empty() && file.len > 0)
-            .filter(|(_, file)| {
-                size.is_some_and(|size| file.len >= size.bytes())
-                    || age_ms.is_some_and(|age| now.saturating_sub(file.begun) >= age)
-            })
-            .map(|(logical, _)| logical.clone())
-            .collect();
-        for logical in done {
-            if let Some(file) = self.files.remove(&logical) {
-                self.open -= usize::from(file.file.is_some());
-                self.release(&file.id);
-                self.retired.push((file.file, self.base.join(&file.physical), file.device));
-                self.rotated.insert(file.physical);
-            }
-        }
-    }
-
-    /// The file of a rotating path: the last one there is, if it has room, or the next.
-    fn numbered(&self, logical: &str) -> Result<String, OpenError> {
-        let mut last = None;
-        for number in 1.. {
-            let physical = with_number(logical, number);
-            let path = self.base.join(&physical);
-            let Some(stat) = self.disk.stat(&path).map_err(|error| Self::classify(&path, &error))? else {
-                break;
-            };
-            last = Some((number, physical, stat));
-        }
-        let Some((number, physical, stat)) = last else { return Ok(with_number(logical, 1)) };
-        let Rotate { size, age } = self.settings.rotate;
-        let is_full = size.is_some_and(|size| stat.len >= size.bytes());
-        let is_old = age.is_some_and(|age| {
-            now_ms().saturating_sub(stat.born_ms) >= std::time::Duration::from(age).as_millis() as u64
-        });
-        let was_rotated = self.rotated.contains(&physical);
-        Ok(if is_full || is_old || was_rotated { with_number(logical, number + 1) } else { physical })
-    }
 }
 
 impl Active {
@@ -736,42 +615,6 @@ impl Drop for Writer {
     }
 }
 
-/// What has to be made durable for an epoch.
-pub(super) struct Sync {
-    disk: Arc<dyn Disk>,
-    files: Vec<Unsynced>,
-    folders: Vec<PathBuf>,
-    base: PathBuf,
-}
-
-impl Sync {
-    pub(super) fn run(self) -> Result<(), String> {
-        let fail = |path: &Path, error: io::Error| format!("cannot make {} durable: {error}", path.display());
-        let is_single =
-            self.files.len() <= SINGLE_SYNCS && self.files.iter().all(|(file, ..)| file.is_some());
-        if is_single {
-            for (file, path, _) in &self.files {
-                if let Some(file) = file {
-                    file.sync().map_err(|error| fail(path, error))?;
-                }
-            }
-            for folder in &self.folders {
-                self.disk.sync_dir(folder).map_err(|error| fail(folder, error))?;
-            }
-            return Ok(());
-        }
-        // files may have been moved away since; the base folder stays, and is most often on the device
-        let by_device: BTreeMap<u64, &PathBuf> =
-            self.files.iter().map(|(_, path, device)| (*device, path)).collect();
-        let base_device = self.disk.stat(&self.base).ok().flatten().map(|stat| stat.device);
-        for (device, path) in by_device {
-            let path = if base_device == Some(device) { &self.base } else { path };
-            self.disk.sync_all(path).map_err(|error| fail(path, error))?;
-        }
-        Ok(())
-    }
-}
-
 fn parent_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
@@ -783,24 +626,6 @@ fn now_ms() -> u64 {
     std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis() as u64)
 }
 
-/// `events.ndjson.gz` and 7 to `events.0007.ndjson.gz`.
-fn with_number(path: &str, number: u32) -> String {
-    let (folder, name) = path.rsplit_once('/').map_or(("", path), |(folder, name)| (folder, name));
-    let (name, compression) = match name.rsplit_once('.') {
-        Some((stem, ending @ ("gz" | "zst"))) if !stem.is_empty() => (stem, format!(".{ending}")),
-        _ => (name, String::new()),
-    };
-    let numbered = match name.rsplit_once('.') {
-        Some((stem, ending)) if !stem.is_empty() => format!("{stem}.{number:04}.{ending}"),
-        _ => format!("{name}.{number:04}"),
-    };
-    if folder.is_empty() {
-        format!("{numbered}{compression}")
-    } else {
-        format!("{folder}/{numbered}{compression}")
-    }
-}
-
 fn compress(compression: Compression, bytes: &[u8]) -> io::Result<Vec<u8>> {
     match compression {
         Compression::Gzip => {
@@ -810,19 +635,5 @@ fn compress(compression: Compression, bytes: &[u8]) -> io::Result<Vec<u8>> {
         }
         Compression::Zstd => zstd::bulk::compress(bytes, 0),
         Compression::Auto | Compression::None => Ok(bytes.to_vec()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::with_number;
-
-    #[test]
-    fn numbers_stand_before_the_ending() {
-        assert_eq!(with_number("a/events.ndjson", 1), "a/events.0001.ndjson");
-        assert_eq!(with_number("events.ndjson.gz", 12), "events.0012.ndjson.gz");
-        assert_eq!(with_number("my.host.log.zst", 3), "my.host.0003.log.zst");
-        assert_eq!(with_number("a.b/events", 1), "a.b/events.0001");
-        assert_eq!(with_number(".hidden", 1), ".hidden.0001");
     }
 }
