@@ -105,9 +105,9 @@ fn kill_cycles(pipeline: &str, cycles: u64, events: u64, seed: u64) -> (Workspac
                 space.append(&format!("in/{source}.ndjson"), lines);
             }
             written = until;
-            pause(Duration::from_millis(random.below(25)));
+            pause(Duration::from_millis(random.below(20)));
         }
-        pause(Duration::from_millis(random.below(120)));
+        pause(Duration::from_millis(random.below(90)));
         child.kill().unwrap();
         child.wait().unwrap();
     }

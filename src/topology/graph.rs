@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use super::load::Retry;
 use crate::config::{Diagnostic, SourceFile, nearest};
-use crate::jq::Limits;
-use crate::sink::SinkFactory;
-use crate::source::SourceFactory;
-use crate::transform::TransformFactory;
+use crate::event::{Fault, Meta};
+use crate::jq::{Json, Limits};
+use crate::sink::{Encoder, Sink, SinkContext, SinkError, SinkFactory};
+use crate::source::{Source, SourceContext, SourceError, SourceFactory};
+use crate::transform::{Outputs, Transform, TransformFactory};
 
 /// A component as the file declares it, checked for itself.
 pub(super) struct Declared {
@@ -82,20 +83,56 @@ enum Node {
     Sink(usize),
 }
 
-/// Reports names in `inputs` that nothing has, when not all components could be read.
-pub(super) fn check_names<'t>(
-    inputs: impl Iterator<Item = (&'t str, Range<usize>)>,
-    known: &[(usize, String)],
-    file: &Arc<SourceFile>,
-    found: &mut Vec<Diagnostic>,
-) {
-    for (input, span) in inputs {
-        let name = input.split('.').next().unwrap_or(input);
-        if input.contains('*') || known.iter().any(|(_, known)| known == name) {
-            continue;
-        }
-        let names = known.iter().filter(|(kind, _)| *kind < 2).map(|(_, name)| name.as_str());
-        found.push(unknown_input(file, &span, name, names));
+/// Stands for a component that could not be read, so that the graph around it can be checked all the
+/// same. Its outputs are those that somebody reads.
+pub(super) struct Unread {
+    pub(super) outputs: Vec<String>,
+}
+
+impl TransformFactory for Unread {
+    fn outputs(&self) -> Vec<String> {
+        self.outputs.clone()
+    }
+
+    fn may_dangle(&self, _: usize) -> bool {
+        true
+    }
+
+    fn instantiate(&self) -> Box<dyn Transform> {
+        Box::new(Nothing)
+    }
+}
+
+impl SourceFactory for Unread {
+    fn build(&self, _: SourceContext) -> Result<Box<dyn Source>, SourceError> {
+        Err(SourceError::Other("the component could not be read".to_owned()))
+    }
+}
+
+impl SinkFactory for Unread {
+    fn encoder(&self) -> Box<dyn Encoder> {
+        Box::new(Nothing)
+    }
+
+    fn build(&self, _: SinkContext) -> Result<Arc<dyn Sink>, SinkError> {
+        Err(SinkError::Fatal("the component could not be read".to_owned()))
+    }
+}
+
+/// A part of an [`Unread`] component: never run, for such a pipeline is not.
+struct Nothing;
+
+impl Transform for Nothing {
+    fn apply(&mut self, _: Json, _: &Meta<'_>, _: &mut Outputs) {}
+}
+
+impl Encoder for Nothing {
+    fn partition(&mut self, _: &mut Json, _: &Meta<'_>) -> Result<Arc<str>, Fault> {
+        Err(Fault::new("internal", "the component could not be read"))
+    }
+
+    fn encode(&mut self, _: &mut Json, _: &mut Vec<u8>) -> Result<(), Fault> {
+        Err(Fault::new("internal", "the component could not be read"))
     }
 }
 
@@ -116,9 +153,11 @@ fn unknown_input<'n>(
     Diagnostic::error(file, span.clone(), format!("there is no component `{name}`")).help(help)
 }
 
-/// Links declared components to a graph and checks it. `None` if anything is wrong.
+/// Links declared components to a graph and checks it. `None` if anything is wrong. `knows_edges` is
+/// false if a component's inputs could not be read, so that nothing can be said of loose ends.
 pub(super) fn link(
     declared: Vec<Declared>,
+    knows_edges: bool,
     file: &Arc<SourceFile>,
     found: &mut Vec<Diagnostic>,
 ) -> Option<Plan> {
@@ -170,7 +209,9 @@ pub(super) fn link(
         found.map_or(0..0, |(_, header)| header.clone())
     };
     plan.check_cycles(&header, file, found);
-    plan.check_ends(&header, file, found);
+    if knows_edges {
+        plan.check_ends(&header, file, found);
+    }
     plan.check_files(&header, file, found);
     (found.len() == errors_before).then_some(plan)
 }

@@ -205,18 +205,15 @@ impl Loader<'_> {
 
         let entries = self.entries(root);
         let mut declared = Vec::new();
+        let mut is_whole = true;
+        let mut knows_edges = true;
         for entry in &entries {
-            if let Some(component) = self.component(entry, &limits, &base_limits) {
-                declared.push(component);
-            }
-        }
-        if declared.len() < entries.len() {
-            // the graph of what is left would be wrong in ways that are not the user's; still, say
-            // what is wrong with the names in `inputs`
-            let known: Vec<_> = entries.iter().map(|entry| (entry.kind, entry.name.clone())).collect();
-            let inputs = entries.iter().flat_map(|entry| inputs_of(entry.table));
-            graph::check_names(inputs, &known, self.file, &mut self.found);
-            return None;
+            let component = self.component(entry, &limits, &base_limits);
+            declared.push(component.unwrap_or_else(|| {
+                is_whole = false;
+                knows_edges &= entry.kind == 0 || inputs_of(entry.table).next().is_some();
+                unread(entry, &entries)
+            }));
         }
         if declared.is_empty() {
             let help =
@@ -224,7 +221,8 @@ impl Loader<'_> {
             self.error(0..0, "there is no component", Some(help.to_owned()));
             return None;
         }
-        let plan = graph::link(declared, self.file, &mut self.found)?;
+        let plan = graph::link(declared, knows_edges, self.file, &mut self.found)?;
+        is_whole.then_some(())?;
         Some((options?, plan))
     }
 
@@ -367,6 +365,35 @@ impl Loader<'_> {
             }
             None => self.error(written.span(), "`type` is not text", Some(format!("write one of {all}"))),
         }
+    }
+}
+
+/// What the graph can know of a component that could not be read.
+fn unread(entry: &Entry<'_>, all: &[Entry<'_>]) -> Declared {
+    let mut outputs = vec![String::new()];
+    for (input, _) in all.iter().flat_map(|other| inputs_of(other.table)) {
+        if let Some((name, output)) = input.split_once('.')
+            && name == entry.name
+            && output != "errors"
+            && !outputs.iter().any(|known| known == output)
+        {
+            outputs.push(output.to_owned());
+        }
+    }
+    let unread = Box::new(graph::Unread { outputs });
+    Declared {
+        name: Arc::from(entry.name.as_str()),
+        type_name: "",
+        header: entry.header.clone(),
+        inputs: inputs_of(entry.table).map(|(input, span)| (input.to_owned(), span)).collect(),
+        required: true,
+        retry: Retry::default(),
+        limits: Limits::default(),
+        part: match entry.kind {
+            0 => graph::Part::Source(unread),
+            1 => graph::Part::Transform(unread),
+            _ => graph::Part::Sink(unread),
+        },
     }
 }
 
