@@ -232,11 +232,6 @@ impl Share {
         }
     }
 
-    /// The token behind it.
-    pub fn token(&self) -> &Arc<Token> {
-        &self.token
-    }
-
     /// Gives the obligations back to a worker, which takes them up cell by cell.
     pub fn into_cells(mut self) -> (Arc<Token>, Vec<u32>) {
         (self.token.clone(), std::mem::take(&mut self.cells))

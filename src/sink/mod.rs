@@ -95,11 +95,6 @@ impl Delivery {
     pub fn events(&self) -> usize {
         self.parts.iter().map(|part| part.events.len()).sum()
     }
-
-    /// Number of bytes.
-    pub fn bytes(&self) -> usize {
-        self.parts.iter().map(|part| part.data.len()).sum()
-    }
 }
 
 /// Events that go to one place, encoded.
@@ -114,10 +109,14 @@ pub struct Part {
 }
 
 impl Part {
+    /// Where an event begins in the data.
+    pub fn start_of(&self, number: usize) -> usize {
+        number.checked_sub(1).map_or(0, |before| self.events[before].end)
+    }
+
     /// The bytes of one event.
     pub fn event(&self, number: usize) -> &[u8] {
-        let start = number.checked_sub(1).map_or(0, |before| self.events[before].end);
-        &self.data[start..self.events[number].end]
+        &self.data[self.start_of(number)..self.events[number].end]
     }
 }
 

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::config::Size;
 use crate::event::json::trim;
 use crate::event::{Clipped, Event, Fault, Payload};
 
@@ -26,6 +27,11 @@ pub(crate) enum Codec {
     Json,
     /// One line of text a line, as a JSON string.
     Text,
+}
+
+/// The longest event, unless a source says otherwise.
+pub(super) fn default_max_line() -> Size {
+    Size::mib(16)
 }
 
 /// Cuts events out of chunks.

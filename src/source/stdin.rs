@@ -8,7 +8,7 @@ use chrono::Utc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::framing::{Codec, Framer};
+use super::framing::{Codec, Framer, default_max_line};
 use super::threaded::{Emitter, Threaded};
 use super::{BATCH_BYTES, BATCH_EVENTS, Source, SourceContext, SourceError, SourceFactory};
 use crate::config::{Check, Component, Size};
@@ -24,10 +24,6 @@ pub(super) struct Stdin {
     /// The longest event. A longer one is an error event with its first 64 KiB, length and SHA-256.
     #[serde(default = "default_max_line")]
     max_line: Size,
-}
-
-fn default_max_line() -> Size {
-    Size::mib(16)
 }
 
 impl Component<dyn SourceFactory> for Stdin {
@@ -58,7 +54,7 @@ impl SourceFactory for Stdin {
 impl Stdin {
     fn read(&self, name: &Arc<str>, emitter: &Emitter) -> Result<(), SourceError> {
         let mut framer = Framer::new(self.codec, self.max_line.as_usize(), 0, false);
-        // not the locked, buffered handle: a read returns what a pipe has, when it has it
+        // reads as large as these go past the buffer: each returns what the pipe has, when it has it
         let mut input = std::io::stdin().lock();
         while !emitter.is_stopped() {
             let mut chunk = BytesMut::zeroed(BATCH_BYTES);

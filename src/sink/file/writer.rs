@@ -4,6 +4,7 @@ mod rotation;
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write as _};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -116,6 +117,14 @@ enum OpenError {
     Refused(String),
     /// It may work later.
     Later(String),
+}
+
+impl OpenError {
+    fn into_message(self) -> String {
+        match self {
+            OpenError::Refused(message) | OpenError::Later(message) => message,
+        }
+    }
 }
 
 impl Writer {
@@ -251,11 +260,7 @@ impl Writer {
                 Ok(()) => {}
                 Err(OpenError::Refused(message)) => {
                     refused[number] = true;
-                    rejections.extend((0..part.events.len()).map(|event| Rejection {
-                        part: number,
-                        event,
-                        fault: Fault::new("path", message.clone()),
-                    }));
+                    rejections.extend(refuse(number, 0..part.events.len(), &message));
                 }
                 Err(OpenError::Later(message)) => {
                     self.record(intents).map_err(WriteError::All)?;
@@ -270,22 +275,11 @@ impl Writer {
         let mut before = Vec::with_capacity(delivery.parts.len());
         let parts = delivery.parts.iter().zip(&refused).filter(|(_, refused)| !**refused);
         for (part, _) in parts {
-            let result = self.append(&part.partition, &part.data, &mut before);
-            if let Err(error) = result {
-                let path = self.base.join(&*part.partition);
-                // all or nothing: what this delivery wrote is cut again
-                self.repairs = before;
-                if let Err(again) = self.repair() {
-                    tracing::debug!(error = %again, "a half-written delivery is cut before the next try");
-                }
-                return Err(WriteError::All(SinkError::Retry(format!(
-                    "cannot write {}: {error}",
-                    path.display()
-                ))));
+            if let Err(error) = self.append(&part.partition, &part.data, &mut before) {
+                return Err(self.undo(&part.partition, &error, before));
             }
         }
         testkit::crash_point("file.written");
-        self.rotate();
         if rejections.is_empty() { Ok(()) } else { Err(WriteError::Rejected(rejections)) }
     }
 
@@ -515,9 +509,7 @@ impl Writer {
             return Ok(());
         }
         // a delivery to more files than may be open has closed some of them again
-        let handle = self.handle(logical).map_err(|error| match error {
-            OpenError::Refused(message) | OpenError::Later(message) => io::Error::other(message),
-        })?;
+        let handle = self.handle(logical).map_err(|error| io::Error::other(error.into_message()))?;
         let Some(file) = self.files.get_mut(logical) else { return Ok(()) };
         before.push((logical.clone(), file.len));
         file.dirty = true;
@@ -529,6 +521,16 @@ impl Writer {
         handle.append(data)?;
         file.len += data.len() as u64;
         Ok(())
+    }
+
+    /// A write failed half-way: all of it or nothing, so what it wrote is cut again.
+    fn undo(&mut self, logical: &str, error: &io::Error, before: Vec<(Arc<str>, u64)>) -> WriteError {
+        self.repairs = before;
+        if let Err(again) = self.repair() {
+            tracing::debug!(error = %again, "what was half-written is cut before the next try");
+        }
+        let path = self.base.join(logical);
+        WriteError::All(SinkError::Retry(format!("cannot write {}: {error}", path.display())))
     }
 
     /// Cuts files back to where they were before a delivery that failed half-way.
@@ -574,9 +576,7 @@ impl Writer {
         let path = self.base.join(&file.physical);
         let fail = |error: io::Error| SinkError::Retry(format!("cannot write {}: {error}", path.display()));
         let frame = compress(compression, &file.waiting).map_err(fail)?;
-        let handle = self.handle(logical).map_err(|error| match error {
-            OpenError::Refused(message) | OpenError::Later(message) => SinkError::Retry(message),
-        })?;
+        let handle = self.handle(logical).map_err(|error| SinkError::Retry(error.into_message()))?;
         let Some(file) = self.files.get_mut(logical) else { return Ok(()) };
         if let Err(error) = handle.append(&frame) {
             self.repairs = vec![(logical.clone(), file.len)];
@@ -613,6 +613,11 @@ impl Drop for Writer {
             self.release(&file.id);
         }
     }
+}
+
+/// Events of a part whose path is at fault.
+fn refuse(part: usize, events: Range<usize>, message: &str) -> impl Iterator<Item = Rejection> {
+    events.map(move |event| Rejection { part, event, fault: Fault::new("path", message) })
 }
 
 fn parent_of(path: &Path) -> PathBuf {

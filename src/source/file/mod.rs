@@ -28,7 +28,7 @@ use std::sync::mpsc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::framing::Codec;
+use super::framing::{Codec, default_max_line};
 use super::threaded::Threaded;
 use super::{Source, SourceContext, SourceError, SourceFactory};
 use crate::config::{Check, Component, Size, Wildcard};
@@ -61,10 +61,6 @@ pub(super) struct FileSource {
     /// The longest event. A longer one is an error event with its first 64 KiB, length and SHA-256.
     #[serde(default = "default_max_line")]
     max_line: Size,
-}
-
-fn default_max_line() -> Size {
-    Size::mib(16)
 }
 
 impl Component<dyn SourceFactory> for FileSource {

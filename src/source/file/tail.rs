@@ -126,14 +126,14 @@ impl Tail {
     fn round(&mut self, reader: &mut Reader, emitter: &Emitter) -> Result<(), Ended> {
         // what is followed first: a cut frees a cursor for its copy
         self.read_followed(reader, emitter)?;
+        let mut files = reader.list();
         while !emitter.is_stopped() {
-            let files = reader.list();
             self.rename(reader, &files);
             if self.take_up(reader, &files, emitter)? == 0 {
                 break;
             }
+            files = reader.list();
         }
-        let files = reader.list();
         self.drop_orphans(reader, &files, emitter)?;
         self.forget_excess(reader, emitter)
     }
@@ -225,7 +225,7 @@ impl Tail {
                     return Ok(false);
                 }
                 if let Some(other) = other {
-                    let other = self.followed.remove(other);
+                    let other = self.let_go(other, reader);
                     self.parked.insert(other.track.path.clone(), other.state);
                 }
             }
@@ -270,21 +270,27 @@ impl Tail {
         match reading {
             Reading::Done => return Ok(true),
             Reading::Anew => {
-                let gone = self.followed.remove(at);
-                reader.cursors.release(gone.track.cursor);
+                let gone = self.let_go(at, reader);
                 tracing::debug!(file = %gone.track.path.display(), "the file was cut or written anew");
                 // its copies may be the only place where the rest of it is
                 self.parked.clear();
             }
             Reading::Stuck => {
-                let gone = self.followed.remove(at);
-                reader.cursors.release(gone.track.cursor);
+                let gone = self.let_go(at, reader);
                 self.parked.insert(gone.track.path.clone(), gone.state);
             }
         }
         Ok(false)
     }
 
+    /// A file is not followed any more.
+    fn let_go(&mut self, at: usize, reader: &mut Reader) -> Followed {
+        let gone = self.followed.remove(at);
+        reader.cursors.release(gone.track.cursor);
+        gone
+    }
+
+    /// Reads one file to its end.
     fn read(&mut self, at: usize, reader: &mut Reader, emitter: &Emitter) -> Result<Reading, Ended> {
         let followed = &mut self.followed[at];
         let failed = |track: &Track, error| {
@@ -340,7 +346,7 @@ impl Tail {
                 at += 1;
                 continue;
             }
-            let mut gone = self.followed.remove(at);
+            let mut gone = self.let_go(at, reader);
             reader.finish(&mut gone.track, emitter)?;
         }
         Ok(())

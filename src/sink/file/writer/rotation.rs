@@ -5,8 +5,7 @@ use std::sync::Arc;
 use super::super::super::{Delivery, Part, PartEvent, Rejection, SinkError, WriteError};
 use super::super::path::with_number;
 use super::super::{Compression, Rotate};
-use super::{OpenError, Writer, now_ms};
-use crate::event::Fault;
+use super::{OpenError, Writer, now_ms, refuse};
 
 /// How much of a delivery is written: parts, events of the next one, and what was refused.
 #[derive(Default)]
@@ -38,28 +37,17 @@ impl Writer {
                 Ok(()) => {}
                 Err(OpenError::Refused(message)) => {
                     let part_number = self.progress.part;
-                    self.progress.refused.extend((first..part.events.len()).map(|event| Rejection {
-                        part: part_number,
-                        event,
-                        fault: Fault::new("path", message.clone()),
-                    }));
+                    self.progress.refused.extend(refuse(part_number, first..part.events.len(), &message));
                     self.progress.event = part.events.len();
                     continue;
                 }
                 Err(OpenError::Later(message)) => return Err(WriteError::All(SinkError::Retry(message))),
             }
             let next = self.end_of_piece(part, first);
-            let start = first.checked_sub(1).map_or(0, |before| part.events[before].end);
-            let piece = &part.data[start..part.events[next - 1].end];
+            let piece = &part.data[part.start_of(first)..part.start_of(next)];
             let mut before = Vec::new();
             if let Err(error) = self.append(&part.partition, piece, &mut before) {
-                self.repairs = before;
-                if let Err(again) = self.repair() {
-                    tracing::debug!(error = %again, "a half-written piece is cut before the next try");
-                }
-                let path = self.base.join(&*part.partition);
-                let message = format!("cannot write {}: {error}", path.display());
-                return Err(WriteError::All(SinkError::Retry(message)));
+                return Err(self.undo(&part.partition, &error, before));
             }
             self.progress.event = next;
             self.rotate();
@@ -75,7 +63,7 @@ impl Writer {
         if self.compression(&part.partition) != Compression::None {
             return all;
         }
-        let start = first.checked_sub(1).map_or(0, |before| part.events[before].end) as u64;
+        let start = part.start_of(first) as u64;
         let len = self.files.get(&part.partition).map_or(0, |file| file.len);
         let full = |event: &PartEvent| len + event.end as u64 - start >= size.bytes();
         part.events[first..].iter().position(full).map_or(all, |at| first + at + 1)
