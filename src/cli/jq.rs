@@ -104,6 +104,7 @@ pub(super) fn jq(args: &JqArgs) -> anyhow::Result<u8> {
             bounds: WriteLimits::from(&limits),
             limits,
             args,
+            shown: &shown,
             colour: wants_colour(std::io::stdout().is_terminal()),
             failed: false,
         };
@@ -136,6 +137,8 @@ struct Session<'a> {
     limits: Limits,
     bounds: WriteLimits,
     args: &'a JqArgs,
+    /// What the program is called in errors.
+    shown: &'a Path,
     colour: bool,
     failed: bool,
 }
@@ -202,7 +205,14 @@ impl Session<'_> {
         }
         std::io::stdout().lock().write_all(&text)?;
         if let Err(error) = result {
-            eprintln!("error: input at byte {}: {error}", meta.offset);
+            let place = match &error.position {
+                Some(at) if at.file == jq::MAIN => {
+                    format!(" {}:{}:{}:", self.shown.display(), at.line, at.column)
+                }
+                Some(at) => format!(" {}:{}:{}:", at.file, at.line, at.column),
+                None => String::new(),
+            };
+            eprintln!("error: input at byte {}:{place} {error}", meta.offset);
             self.failed = true;
         }
         Ok(())

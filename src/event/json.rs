@@ -37,6 +37,8 @@ pub enum Problem {
     TooDeep(usize),
     /// Bytes that are no UTF-8.
     Utf8,
+    /// More than 4 GiB.
+    TooLong,
 }
 
 impl fmt::Display for JsonError {
@@ -53,6 +55,7 @@ impl fmt::Display for JsonError {
             Problem::Number => write!(f, "invalid number"),
             Problem::TooDeep(limit) => write!(f, "nested deeper than {limit} levels"),
             Problem::Utf8 => write!(f, "invalid UTF-8"),
+            Problem::TooLong => write!(f, "longer than 4 GiB"),
         }?;
         write!(f, " at byte {}", self.offset)
     }
@@ -63,10 +66,56 @@ impl std::error::Error for JsonError {}
 /// Checks that `text` is exactly one JSON value, with white space around it at most, and not
 /// nested deeper than `max_depth` arrays and objects.
 pub fn validate(text: &[u8], max_depth: usize) -> Result<(), JsonError> {
+    scan(text, max_depth, &mut ())
+}
+
+/// What [`scan`] tells of the tokens of a text, in order.
+///
+/// Nothing it was told of counts unless the scan ends well.
+pub trait Tape {
+    /// A scalar, or the key of a member, from its first byte to after its last one.
+    fn scalar(&mut self, kind: Scalar, start: usize, end: usize);
+    /// An array or object begins at its bracket.
+    fn open(&mut self, is_object: bool, start: usize);
+    /// The innermost one ends; `end` is after its bracket.
+    fn close(&mut self, end: usize);
+}
+
+/// Kinds of scalar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scalar {
+    /// `null`.
+    Null,
+    /// `true`.
+    True,
+    /// `false`.
+    False,
+    /// A number without fraction and exponent.
+    Integer,
+    /// Any other number.
+    Decimal,
+    /// A string without escapes; its span includes the quotes.
+    Plain,
+    /// A string with escapes.
+    Escaped,
+}
+
+/// The tape of someone who only asks whether the text is valid.
+impl Tape for () {
+    #[inline]
+    fn scalar(&mut self, _: Scalar, _: usize, _: usize) {}
+    #[inline]
+    fn open(&mut self, _: bool, _: usize) {}
+    #[inline]
+    fn close(&mut self, _: usize) {}
+}
+
+/// [`validate`], with each token told to `tape` on the way.
+pub fn scan<T: Tape>(text: &[u8], max_depth: usize, tape: &mut T) -> Result<(), JsonError> {
     if let Err(error) = std::str::from_utf8(text) {
         return Err(JsonError { offset: error.valid_up_to(), problem: Problem::Utf8 });
     }
-    Validator { text, at: 0 }.document(max_depth)
+    Validator { text, at: 0, tape }.document(max_depth)
 }
 
 /// Appends JSON text with the line breaks between its tokens taken out, as NDJSON needs it.
@@ -91,6 +140,58 @@ pub fn trim(text: &[u8]) -> &[u8] {
     let start = text.iter().position(|b| !is_space(b)).unwrap_or(text.len());
     let end = text.iter().rposition(|b| !is_space(b)).map_or(start, |at| at + 1);
     &text[start..end]
+}
+
+/// Bytes before the first quote, backslash or control character.
+#[inline]
+pub fn plain_prefix(text: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(chunk) = text.get(at..at + LANE) {
+        let found = special_bytes(chunk);
+        if found != 0 {
+            return at + found.trailing_zeros() as usize;
+        }
+        at += LANE;
+    }
+    while let Some(byte) = text.get(at) {
+        if *byte == b'"' || *byte == b'\\' || *byte < 0x20 {
+            break;
+        }
+        at += 1;
+    }
+    at
+}
+
+/// Bytes that [`special_bytes`] looks at.
+const LANE: usize = 16;
+
+/// A bit for each byte of a chunk that is a quote, a backslash or a control character.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn special_bytes(chunk: &[u8]) -> u32 {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_max_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
+    };
+    debug_assert!(chunk.len() == LANE);
+    #[allow(unsafe_code, reason = "vector instructions are reached by no other way")]
+    // SAFETY: SSE2 is part of every x86-64; the load reads the 16 bytes that the caller cut out,
+    // and needs no alignment.
+    unsafe {
+        let bytes = _mm_loadu_si128(chunk.as_ptr().cast());
+        let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"'.cast_signed()));
+        let slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\'.cast_signed()));
+        let last_control = _mm_set1_epi8(0x1f);
+        let control = _mm_cmpeq_epi8(_mm_max_epu8(bytes, last_control), last_control);
+        _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, slash), control)).cast_unsigned()
+    }
+}
+
+/// A bit for each byte of a chunk that is a quote, a backslash or a control character.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+fn special_bytes(chunk: &[u8]) -> u32 {
+    let is_special = |byte: &u8| *byte == b'"' || *byte == b'\\' || *byte < 0x20;
+    chunk.iter().enumerate().fold(0, |found, (at, byte)| found | u32::from(is_special(byte)) << at)
 }
 
 /// Which container the validator is in: one bit a level.
@@ -128,12 +229,13 @@ impl Levels {
     }
 }
 
-struct Validator<'a> {
+struct Validator<'a, T> {
     text: &'a [u8],
     at: usize,
+    tape: &'a mut T,
 }
 
-impl Validator<'_> {
+impl<T: Tape> Validator<'_, T> {
     fn document(mut self, max_depth: usize) -> Result<(), JsonError> {
         let mut levels = Levels { inline: 0, deep: Vec::new(), depth: 0 };
         self.space();
@@ -143,10 +245,12 @@ impl Validator<'_> {
                     if levels.depth == max_depth {
                         return self.fail(Problem::TooDeep(max_depth));
                     }
+                    self.tape.open(true, self.at);
                     self.at += 1;
                     self.space();
                     if self.peek()? == b'}' {
                         self.at += 1;
+                        self.tape.close(self.at);
                     } else {
                         levels.push(true);
                         self.key()?;
@@ -157,19 +261,21 @@ impl Validator<'_> {
                     if levels.depth == max_depth {
                         return self.fail(Problem::TooDeep(max_depth));
                     }
+                    self.tape.open(false, self.at);
                     self.at += 1;
                     self.space();
                     if self.peek()? == b']' {
                         self.at += 1;
+                        self.tape.close(self.at);
                     } else {
                         levels.push(false);
                         continue 'value;
                     }
                 }
                 b'"' => self.string()?,
-                b't' => self.word(b"true")?,
-                b'f' => self.word(b"false")?,
-                b'n' => self.word(b"null")?,
+                b't' => self.word(b"true", Scalar::True)?,
+                b'f' => self.word(b"false", Scalar::False)?,
+                b'n' => self.word(b"null", Scalar::Null)?,
                 b'-' | b'0'..=b'9' => self.number()?,
                 other => return self.fail(Problem::Unexpected(other)),
             }
@@ -194,6 +300,7 @@ impl Validator<'_> {
                     (b'}', true) | (b']', false) => {
                         self.at += 1;
                         levels.pop();
+                        self.tape.close(self.at);
                     }
                     (other, _) => return self.fail(Problem::Unexpected(other)),
                 }
@@ -201,7 +308,7 @@ impl Validator<'_> {
         }
     }
 
-    fn fail<T>(&self, problem: Problem) -> Result<T, JsonError> {
+    fn fail<R>(&self, problem: Problem) -> Result<R, JsonError> {
         Err(JsonError { offset: self.at, problem })
     }
 
@@ -233,61 +340,44 @@ impl Validator<'_> {
         Ok(())
     }
 
-    fn word(&mut self, word: &[u8]) -> Result<(), JsonError> {
+    fn word(&mut self, word: &[u8], kind: Scalar) -> Result<(), JsonError> {
+        let start = self.at;
         for expected in word {
             if self.peek()? != *expected {
                 return self.fail(Problem::Unexpected(self.text[self.at]));
             }
             self.at += 1;
         }
+        self.tape.scalar(kind, start, self.at);
         Ok(())
     }
 
     #[inline]
     fn string(&mut self) -> Result<(), JsonError> {
+        let start = self.at;
+        let mut kind = Scalar::Plain;
         self.at += 1;
         loop {
             self.skip_plain();
             match self.peek()? {
                 b'"' => {
                     self.at += 1;
+                    self.tape.scalar(kind, start, self.at);
                     return Ok(());
                 }
-                b'\\' => self.escape()?,
+                b'\\' => {
+                    kind = Scalar::Escaped;
+                    self.escape()?;
+                }
                 _ => return self.fail(Problem::ControlCharacter),
             }
         }
     }
 
-    /// Moves to the next quote, backslash or control character, eight bytes at a time.
+    /// Moves to the next quote, backslash or control character.
     #[inline]
     fn skip_plain(&mut self) {
-        const ONES: u64 = 0x0101_0101_0101_0101;
-        const HIGH: u64 = 0x8080_8080_8080_8080;
-        while let Some(chunk) = self.text.get(self.at..self.at + 8) {
-            let mut bytes = [0; 8];
-            bytes.copy_from_slice(chunk);
-            let word = u64::from_le_bytes(bytes);
-            let quote = word ^ (ONES * u64::from(b'"'));
-            let slash = word ^ (ONES * u64::from(b'\\'));
-            // a byte is marked when it is a quote, a backslash, or below 0x20; marks above the
-            // lowest one may be wrong (borrows), and only the lowest is used
-            let found = (quote.wrapping_sub(ONES) & !quote
-                | slash.wrapping_sub(ONES) & !slash
-                | word.wrapping_sub(ONES * 0x20) & !word)
-                & HIGH;
-            if found != 0 {
-                self.at += (found.trailing_zeros() / 8) as usize;
-                return;
-            }
-            self.at += 8;
-        }
-        while let Some(byte) = self.text.get(self.at) {
-            if *byte == b'"' || *byte == b'\\' || *byte < 0x20 {
-                return;
-            }
-            self.at += 1;
-        }
+        self.at += plain_prefix(self.text.get(self.at..).unwrap_or_default());
     }
 
     fn escape(&mut self) -> Result<(), JsonError> {
@@ -343,6 +433,8 @@ impl Validator<'_> {
     }
 
     fn number(&mut self) -> Result<(), JsonError> {
+        let start = self.at;
+        let mut kind = Scalar::Integer;
         if self.text[self.at] == b'-' {
             self.at += 1;
         }
@@ -351,16 +443,19 @@ impl Validator<'_> {
             _ => self.digits()?,
         }
         if self.text.get(self.at) == Some(&b'.') {
+            kind = Scalar::Decimal;
             self.at += 1;
             self.digits()?;
         }
         if let Some(b'e' | b'E') = self.text.get(self.at) {
+            kind = Scalar::Decimal;
             self.at += 1;
             if let Some(b'+' | b'-') = self.text.get(self.at) {
                 self.at += 1;
             }
             self.digits()?;
         }
+        self.tape.scalar(kind, start, self.at);
         Ok(())
     }
 }

@@ -1,32 +1,28 @@
-//! Text to program: jaq's loader and compiler under our rules, and their errors with places.
+//! Text to program: files and modules are loaded, names resolved, and every error has its place.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jaq_core::compile::Undefined;
-use jaq_core::load::{self, Arena, File, Import, Loader};
-use jaq_core::{Compiler, Filter};
-
-use super::native::{self, Kind};
+use super::engine::{self, Code, Loaded, Missing, Undefined};
+use super::syntax::{self, Span, What};
+use super::value::Val;
 use super::{modules, run};
 
 /// Name of the program itself among the files of a [`CompileError`].
 pub const MAIN: &str = "";
 
-/// Brackets that may be open at one place of a program's text. The parser beneath recurses.
-const MAX_NESTING: usize = 500;
+/// Bytes of a program's file.
+const MAX_TEXT: usize = 4 << 20;
 
-/// Global variables, in the order in which [`super::Runner`] binds them.
-const GLOBALS: [&str; 3] = ["$ENV", "$meta", "$args"];
-
-/// A compiled program. Shared by all workers.
+/// A compiled program. Shared by all workers, each of which makes its own code of it.
 pub struct Program {
-    pub(super) filter: Filter<Kind>,
-    /// Whether the text speaks of `$meta`, which costs something to make.
-    pub(super) wants_meta: bool,
+    files: Vec<Loaded>,
+    /// Shown path and text of each file.
+    texts: Vec<(String, String)>,
+    /// Variables besides `$meta` and `$args`.
+    names: Vec<String>,
     /// Whether the program is `.`, so that text can pass as it is.
     pub(super) is_identity: bool,
 }
@@ -55,6 +51,17 @@ pub struct CompileError {
     pub help: Option<String>,
 }
 
+/// A place in a program, for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// Shown path of the module, or [`MAIN`].
+    pub file: String,
+    /// From one.
+    pub line: usize,
+    /// From one, in characters.
+    pub column: usize,
+}
+
 /// Compiles a program whose modules are searched from `folder`, then in `library`.
 pub fn compile(code: &str, folder: &Path, library: &[PathBuf]) -> Compiled {
     compile_with(code, folder, library, &[])
@@ -62,191 +69,185 @@ pub fn compile(code: &str, folder: &Path, library: &[PathBuf]) -> Compiled {
 
 /// Compiles a program that also has the variables `names`, each with its `$`.
 pub fn compile_with(code: &str, folder: &Path, library: &[PathBuf], names: &[String]) -> Compiled {
-    // the parser recurses over the text; a thread with a known stack makes that safe
+    // what handles the tree recurses; a thread with a known stack makes that safe
     run::with_stack(|| compile_here(code, folder, library, names))
 }
 
 fn compile_here(code: &str, folder: &Path, library: &[PathBuf], names: &[String]) -> Compiled {
-    let texts: RefCell<BTreeMap<String, String>> = RefCell::default();
-    texts.borrow_mut().insert(MAIN.to_owned(), code.to_owned());
-    let error_at = |file: &str, span: Range<usize>, message: String, help: Option<String>| {
-        let text = texts.borrow().get(file).cloned().unwrap_or_default();
-        CompileError { file: file.to_owned(), text, span, message, help }
+    let mut loader = Loader {
+        folder,
+        library,
+        texts: Vec::new(),
+        files: Vec::new(),
+        by_path: BTreeMap::new(),
+        errors: Vec::new(),
     };
+    loader.load(MAIN.to_owned(), code.to_owned(), false);
+    if !loader.errors.is_empty() {
+        return Err(loader.errors);
+    }
+    let files: Option<Vec<Loaded>> = loader.files.into_iter().collect();
+    let program = Program {
+        files: files.unwrap_or_default(),
+        texts: loader.texts,
+        names: names.iter().map(|name| name.trim_start_matches('$').to_owned()).collect(),
+        is_identity: code.trim() == ".",
+    };
+    match program.lower(None) {
+        Ok(_) => Ok(Arc::new(program)),
+        Err(undefined) => Err(undefined.iter().map(|undefined| program.describe(undefined)).collect()),
+    }
+}
 
-    if let Some(span) = too_nested(code) {
-        let message = format!("brackets nested deeper than {MAX_NESTING} levels");
-        return Err(vec![error_at(MAIN, span, message, None)]);
+struct Loader<'a> {
+    folder: &'a Path,
+    library: &'a [PathBuf],
+    texts: Vec<(String, String)>,
+    files: Vec<Option<Loaded>>,
+    by_path: BTreeMap<String, usize>,
+    errors: Vec<CompileError>,
+}
+
+impl Loader<'_> {
+    fn error(&mut self, number: usize, span: Span, message: String, help: Option<String>) {
+        let (file, text) = self.texts[number].clone();
+        self.errors.push(CompileError { file, text, span: span.range(), message, help });
     }
 
-    let defs = || jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
-    let funs = || native::funs();
-    let arena = Arena::default();
-    let loader = Loader::new(defs()).with_read(|import: Import<'_, &str, String>| {
-        if import.meta.is_some() {
-            return Err("search metadata is not supported; name the folder in `library`".to_owned());
+    /// Loads a file and what it imports; its number.
+    fn load(&mut self, path: String, text: String, is_module: bool) -> usize {
+        let number = self.texts.len();
+        self.by_path.insert(path.clone(), number);
+        self.texts.push((path.clone(), text));
+        self.files.push(None);
+        let text = &self.texts[number].1;
+        if text.len() > MAX_TEXT {
+            let message = format!("a program of more than {} MiB", MAX_TEXT >> 20);
+            self.error(number, Span::default(), message, None);
+            return number;
         }
-        let (text, path) = modules::read(import.path, import.parent, folder, library)?;
-        if too_nested(&text).is_some() {
-            return Err(format!("{path}: brackets nested deeper than {MAX_NESTING} levels"));
-        }
-        texts.borrow_mut().insert(path.clone(), text.clone());
-        Ok(File { code: text, path })
-    });
-
-    let main = File { code, path: MAIN.to_owned() };
-    let loaded = loader.load(&arena, main).map_err(|errors| {
-        let mut found = Vec::new();
-        for (file, error) in errors {
-            let at = |part: &str| span_of(file.code, part);
-            match error {
-                load::Error::Io(failed) => {
-                    for (path, message) in failed {
-                        found.push(error_at(&file.path, at(path), message, None));
+        let tree = match syntax::parse(text, is_module) {
+            Ok(tree) => tree,
+            Err(error) => {
+                self.error(number, error.span, error.message, error.help);
+                return number;
+            }
+        };
+        let mut imports = Vec::with_capacity(tree.imports.len());
+        for import in &tree.imports {
+            if matches!(import.what, What::Data) {
+                let help = "give the data in `args` and read it from `$args`".to_owned();
+                self.error(number, import.span, "data files cannot be imported".to_owned(), Some(help));
+                continue;
+            }
+            if import.has_meta {
+                let help = "name the folder in `library`".to_owned();
+                self.error(number, import.span, "search metadata is not supported".to_owned(), Some(help));
+                continue;
+            }
+            match modules::read(&import.path, &path, self.folder, self.library) {
+                Ok((text, found)) => match self.by_path.get(&found) {
+                    Some(known) if self.files[*known].is_some() => imports.push(*known),
+                    Some(_) => {
+                        let message = format!("module `{}` imports itself", import.path);
+                        self.error(number, import.span, message, None);
                     }
-                }
-                load::Error::Lex(failed) => {
-                    for (expected, rest) in failed {
-                        let mut span = at(rest);
-                        span.end = span.end.min(span.start + first_char_len(rest));
-                        let message = format!("expected {} here", expected.as_str());
-                        found.push(error_at(&file.path, span, message, None));
-                    }
-                }
-                load::Error::Parse(failed) => {
-                    for (expected, token) in failed {
-                        let shown = match token {
-                            "" => "the end of the program".to_owned(),
-                            token => format!("`{token}`"),
-                        };
-                        let expected = match expected.as_str() {
-                            "nothing" => "the end of the program",
-                            expected => expected,
-                        };
-                        let message = format!("expected {expected}, found {shown}");
-                        found.push(error_at(&file.path, at(token), message, None));
-                    }
-                }
+                    None => imports.push(self.load(found, text, true)),
+                },
+                Err(message) => self.error(number, import.span, message, None),
             }
         }
-        found
-    })?;
-
-    load::import(&loaded, |_| Err("data".to_owned())).map_err(|errors: load::Errors<&str, String>| {
-        let mut found = Vec::new();
-        for (file, error) in errors {
-            if let load::Error::Io(failed) = error {
-                for (path, _) in failed {
-                    found.push(error_at(
-                        &file.path,
-                        span_of(file.code, path),
-                        "data files cannot be imported".to_owned(),
-                        Some("give the data in `args` and read it from `$args`".to_owned()),
-                    ));
-                }
-            }
-        }
-        found
-    })?;
-
-    let filter = Compiler::default()
-        .with_funs(funs())
-        .with_global_vars(GLOBALS.into_iter().chain(names.iter().map(String::as_str)))
-        .compile(loaded)
-        .map_err(|errors| {
-            let names = known_names(
-                defs()
-                    .map(|def| (def.name, def.args.len()))
-                    .chain(funs().map(|(name, args, _)| (name, args.len()))),
-            );
-            let mut found = Vec::new();
-            for (file, undefined) in errors {
-                for (name, kind) in undefined {
-                    let (message, help) = describe_undefined(name, &kind, &names);
-                    found.push(error_at(&file.path, span_of(file.code, name), message, help));
-                }
-            }
-            found
-        })?;
-
-    let wants_meta = texts.borrow().values().any(|text| text.contains("$meta"));
-    Ok(Arc::new(Program { filter, wants_meta, is_identity: code.trim() == "." }))
-}
-
-/// Where `part`, a slice of `whole`, stands in it. Errors may speak of text that is not from the
-/// file (a definition of the standard library); those point to its end.
-fn span_of(whole: &str, part: &str) -> Range<usize> {
-    let inside = whole.as_bytes().as_ptr_range();
-    let part_range = part.as_bytes().as_ptr_range();
-    if inside.start <= part_range.start && part_range.end <= inside.end {
-        load::span(whole, part)
-    } else {
-        whole.len()..whole.len()
+        self.files[number] = Some(Loaded { tree, imports });
+        number
     }
 }
 
-fn first_char_len(text: &str) -> usize {
-    text.chars().next().map_or(0, char::len_utf8)
-}
-
-/// The place where a program opens more brackets than the parser should recurse into.
-///
-/// Brackets in strings and comments count too: it is a bound, not a parser.
-fn too_nested(code: &str) -> Option<Range<usize>> {
-    let mut depth = 0_usize;
-    for (at, byte) in code.bytes().enumerate() {
-        match byte {
-            b'(' | b'[' | b'{' => depth += 1,
-            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
+impl Program {
+    /// Code for one thread. With arguments they are constants of it; without, it only shows whether
+    /// all names mean something.
+    pub(super) fn lower(&self, args: Option<(&Val, &[Val])>) -> Result<Code, Vec<Undefined>> {
+        let mut variables = vec![("ENV", Val::record([]))];
+        variables.push(("args", args.map_or(Val::Null, |(args, _)| args.clone())));
+        for (at, name) in self.names.iter().enumerate() {
+            let value = args.and_then(|(_, values)| values.get(at)).cloned().unwrap_or(Val::Null);
+            variables.push((name, value));
         }
-        if depth > MAX_NESTING {
-            return Some(at..at + 1);
-        }
+        engine::lower(&self.files, &variables)
     }
-    None
-}
 
-type Names = BTreeMap<&'static str, Vec<usize>>;
-
-fn known_names(all: impl Iterator<Item = (&'static str, usize)>) -> Names {
-    let mut names = Names::new();
-    for (name, arity) in all {
-        let arities = names.entry(name).or_default();
-        if !arities.contains(&arity) {
-            arities.push(arity);
+    /// The program for the other engine.
+    pub(super) fn for_jaq(&self) -> Result<super::jaq::Program, String> {
+        if self.files.len() > 1 {
+            return Err("the program has modules, which only jaquard's own engine loads".to_owned());
         }
+        let names = ["ENV", "meta", "args"].into_iter().chain(self.names.iter().map(String::as_str));
+        super::jaq::Program::compile(&self.texts[0].1, &names.collect::<Vec<_>>())
     }
-    names
+
+    /// Where a place of its code stands.
+    pub(super) fn position(&self, place: engine::Place) -> Option<Position> {
+        let (file, text) = self.texts.get(place.file as usize)?;
+        let before = text.get(..place.span.start as usize)?;
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        Some(Position {
+            file: file.clone(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        })
+    }
+
+    fn describe(&self, undefined: &Undefined) -> CompileError {
+        let (file, text) = self.texts.get(undefined.place.file as usize).cloned().unwrap_or_default();
+        let (message, help) = describe(&undefined.what);
+        CompileError { file, text, span: undefined.place.span.range(), message, help }
+    }
 }
 
-fn describe_undefined(name: &str, kind: &Undefined, names: &Names) -> (String, Option<String>) {
-    match kind {
-        Undefined::Filter(arity) => {
-            if matches!((name, arity), ("input" | "inputs", 0)) {
+fn describe(missing: &Missing) -> (String, Option<String>) {
+    match missing {
+        Missing::Function(name, arity) => {
+            if matches!((name.as_str(), arity), ("input" | "inputs", 0)) {
                 let help = "a program sees one event as `.`; there is no other input";
                 return (format!("undefined function `{name}`"), Some(help.to_owned()));
             }
-            if let Some(arities) = names.get(name) {
-                let mut arities = arities.clone();
-                arities.sort_unstable();
-                let forms: Vec<_> = arities.iter().map(|n| format!("{name}/{n}")).collect();
-                return (
-                    format!("`{name}` takes no {arity} arguments"),
-                    Some(format!("there is {}", forms.join(", "))),
-                );
+            if let Some((module, _)) = name.split_once("::") {
+                let help = format!("`{module}` is what an `import … as {module};` would bind");
+                return (format!("undefined function `{name}/{arity}`"), Some(help));
             }
-            let help = crate::config::nearest(name, names.keys().copied())
+            let known = engine::known_functions();
+            let arities: Vec<_> = known.iter().filter(|(this, _)| this == name).map(|(_, n)| *n).collect();
+            if !arities.is_empty() {
+                let forms: Vec<_> = arities.iter().map(|n| format!("{name}/{n}")).collect();
+                let message = format!("`{name}` takes no {arity} arguments");
+                return (message, Some(format!("there is {}", forms.join(", "))));
+            }
+            let help = crate::config::nearest(name, known.iter().map(|(name, _)| *name))
                 .map(|near| format!("did you mean `{near}`?"));
             (format!("undefined function `{name}/{arity}`"), help)
         }
-        Undefined::Var => {
-            let help = crate::config::nearest(name, ["$meta", "$args"]).map_or_else(
+        Missing::Variable(name) => {
+            let shown = format!("${name}");
+            let help = crate::config::nearest(&shown, ["$meta", "$args"]).map_or_else(
                 || "a program has `$meta` and `$args`, and what it binds with `as`".into(),
                 |near| format!("did you mean `{near}`?"),
             );
-            (format!("undefined variable `{name}`"), Some(help))
+            (format!("undefined variable `{shown}`"), Some(help))
         }
-        other => (format!("undefined {} `{name}`", other.as_str()), None),
+        Missing::Label(name) => (
+            format!("`break ${name}` is outside of a `label ${name}`"),
+            Some(format!("write `label ${name} | …` around it")),
+        ),
+        Missing::Format(name) => {
+            let known = engine::FORMATS;
+            let help = crate::config::nearest(name, known.iter().copied()).map_or_else(
+                || format!("there are @{}", known.join(", @")),
+                |near| format!("did you mean `@{near}`?"),
+            );
+            (format!("undefined format `@{name}`"), Some(help))
+        }
+        Missing::Key(shown) => (
+            format!("Cannot use {shown} as object key"),
+            Some("keys are strings; `tostring` makes one".to_owned()),
+        ),
     }
 }

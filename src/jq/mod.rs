@@ -1,32 +1,45 @@
 //! The jq engine behind one narrow interface: compile a program, run it on an event, get its
-//! outputs or a located error. Nothing outside this folder knows which engine is inside; today it
-//! is stock [jaq](https://github.com/01mf02/jaq), and only this folder imports its crates.
+//! outputs or a located error. Nothing outside this folder knows what is inside.
 //!
 //! * [`compile`]: text and its modules to a [`Program`], or every error with its place.
 //! * [`Runner`]: one program on one thread, with the bounds of [`Limits`] around each event.
-//! * [`Json`]: an event inside a worker: its text, parsed at the first touch.
+//! * [`Json`]: an event inside a worker: its text, read where it is touched.
 //! * [`Template`]: the body of a jq string, as file names and partitions are written.
 //!
+//! Inside: `syntax` is the grammar, `engine` the evaluator and its native functions, `value` the
+//! values they work on, `budget` what one event may use. `jaq` runs the same programs on
+//! [jaq](https://github.com/01mf02/jaq)'s interpreter over the same values; tests hold the two
+//! engines against each other, and only that file imports its crate.
+//!
 //! A program has no way to the host: no files beyond its modules, no environment, no input but its
-//! event, and `halt` fails the event. What stock jaq does inside one native call (a long sort, a
-//! multiplied string) is noticed when that call is over.
+//! event, and `halt` fails the event.
 
+mod budget;
 mod compile;
+mod engine;
+mod jaq;
+mod json;
+mod library;
 mod limits;
 mod memory;
 mod modules;
-mod native;
-mod parse;
 mod run;
+mod syntax;
 mod template;
 mod value;
 mod write;
 
-pub use compile::{CompileError, Compiled, MAIN, Program, compile, compile_with};
+pub use compile::{CompileError, Compiled, MAIN, Position, Program, compile, compile_with};
+pub use engine::{DOCS, Doc, Example};
+pub use json::Json;
 pub use limits::Limits;
 pub use memory::CountingAllocator;
 pub(crate) use run::panic_message;
-pub use run::{RunError, Runner, with_stack};
+pub use run::{Engine, Reason, RunError, Runner, with_stack};
 pub use template::{Template, TemplateError};
-pub use value::Json;
 pub use write::{NotJson, WriteLimits};
+
+/// `name/arity` of every function that a program finds.
+pub fn names() -> impl Iterator<Item = String> {
+    engine::known_functions().into_iter().map(|(name, arity)| format!("{name}/{arity}"))
+}

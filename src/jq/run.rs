@@ -6,13 +6,13 @@ use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
-use jaq_core::{Ctx, Exn, Vars};
-use jaq_json::Val;
-
-use super::compile::Program;
+use super::budget::{self, Stop};
+use super::compile::{Position, Program};
+use super::engine::{Code, Entry, Machine};
+use super::jaq;
+use super::json::Json;
 use super::limits::Limits;
-use super::native::{Data, Host, Kind, Stop};
-use super::value::{self, Json};
+use super::value::{self, Cause, Exn, Raised, Val};
 use super::write::{self, NotJson, WriteLimits};
 use crate::event::Meta;
 
@@ -63,9 +63,24 @@ impl Runner {
     }
 }
 
-/// Why a program failed on an event.
+/// Bytes of a value that an error shows.
+const EXCERPT: usize = 120;
+
+/// Why a program failed on an event, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RunError {
+pub struct RunError {
+    /// What happened.
+    pub reason: Reason,
+    /// The place in the program that raised it.
+    pub position: Option<Position>,
+    /// What it was about: the path in the event, if the value is still part of it, and the
+    /// beginning of the value's text.
+    pub subject: Option<(Option<String>, String)>,
+}
+
+/// What made a program fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
     /// The program raised an error; its message.
     Raised(String),
     /// `halt` was called.
@@ -78,44 +93,68 @@ pub enum RunError {
     Panicked(String),
 }
 
+impl From<Reason> for RunError {
+    fn from(reason: Reason) -> Self {
+        RunError { reason, position: None, subject: None }
+    }
+}
+
 impl RunError {
     /// The short word for a dead letter.
     pub fn kind(&self) -> &'static str {
-        match self {
-            RunError::Raised(_) => "jq",
-            RunError::Halted => "halt",
-            RunError::Limit(..) | RunError::Output(NotJson::Depth(_) | NotJson::Size(_)) => "limit",
-            RunError::Output(_) => "not_json",
-            RunError::Panicked(_) => "panic",
+        match &self.reason {
+            Reason::Raised(_) => "jq",
+            Reason::Halted => "halt",
+            Reason::Limit(..) | Reason::Output(_) => "limit",
+            Reason::Panicked(_) => "panic",
         }
     }
 }
 
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RunError::Raised(message) => f.write_str(message),
-            RunError::Halted => f.write_str("the program called halt"),
-            RunError::Limit(name, value) => {
+        match &self.reason {
+            Reason::Raised(message) => f.write_str(message),
+            Reason::Halted => f.write_str("the program called halt"),
+            Reason::Limit(name, value) => {
                 write!(f, "the program exceeded its limit `{name}` of {value}")
             }
-            RunError::Output(error) => write!(f, "an output is refused: {error}"),
-            RunError::Panicked(message) => write!(f, "the engine failed: {message}"),
+            Reason::Output(error) => write!(f, "an output is refused: {error}"),
+            Reason::Panicked(message) => write!(f, "the engine failed: {message}"),
+        }?;
+        match &self.subject {
+            Some((Some(path), excerpt)) => write!(f, " (at {path} of the event: {excerpt})"),
+            Some((None, excerpt)) => write!(f, " (on {excerpt})"),
+            None => Ok(()),
         }
     }
 }
 
 impl std::error::Error for RunError {}
 
+/// Which evaluator runs a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Engine {
+    /// jaquard's own.
+    #[default]
+    Jaquard,
+    /// jaq-core, to compare with.
+    Jaq,
+}
+
 /// A program made ready for one thread.
 pub struct Runner {
     program: Arc<Program>,
-    host: Host,
+    code: Code,
+    /// The program for the other engine, if that one is to run.
+    other: Option<jaq::Program>,
     limits: Limits,
     /// `$args`, and the variables after it.
     args: Vec<Val>,
-    /// Variables of a program that does not ask for `$meta`, made once.
-    vars: Vars<Val>,
+    /// Frames, kept from event to event.
+    stack: Vec<Entry>,
+    /// Executions of each branch, if they are counted.
+    branches: Option<Vec<u64>>,
 }
 
 impl fmt::Debug for Runner {
@@ -137,9 +176,37 @@ impl Runner {
         vars: &[serde_json::Value],
         limits: Limits,
     ) -> Self {
-        let args: Vec<_> = std::iter::once(args).chain(vars).map(value::from_json).collect();
-        let vars = Vars::new([empty_object(), Val::Null].into_iter().chain(args.iter().cloned()));
-        Runner { host: Host::new(&limits), program, limits, args, vars }
+        let args: Vec<Val> = std::iter::once(args).chain(vars).map(Val::from).collect();
+        // the program was compiled once; with arguments in it it compiles again
+        let code = program.lower(Some((&args[0], &args[1..]))).unwrap_or_else(|_| Code::failing());
+        Runner { program, code, other: None, limits, args, stack: Vec::new(), branches: None }
+    }
+
+    /// Has another engine run the program. Fails if that engine does not know it.
+    pub fn use_engine(&mut self, engine: Engine) -> Result<(), String> {
+        self.other = match engine {
+            Engine::Jaquard => None,
+            Engine::Jaq => Some(self.program.for_jaq()?),
+        };
+        Ok(())
+    }
+
+    /// Counts how often each branch of an `if` is taken, from now on.
+    pub fn count_branches(&mut self) {
+        self.branches = Some(vec![0; self.code.branches.len()]);
+    }
+
+    /// The branches of the program and how often each was taken since
+    /// [`count_branches`](Self::count_branches).
+    pub fn branches(&self) -> Vec<(Position, u64)> {
+        let counts = self.branches.as_deref().unwrap_or_default();
+        let places = self.code.branches.iter().zip(counts);
+        places.filter_map(|(place, count)| Some((self.program.position(*place)?, *count))).collect()
+    }
+
+    /// What the program was made into, for a person who wants to know how it runs.
+    pub fn explain(&self) -> String {
+        self.code.explain()
     }
 
     /// Runs the program on one event. `emit` gets each output in order; it says whether it wants
@@ -156,9 +223,14 @@ impl Runner {
         }
         let here = 0_u8;
         let room = if DEEP.with(Cell::get) { EVALUATION_STACK } else { UNKNOWN_STACK };
-        self.host.begin((&raw const here as usize).saturating_sub(room));
-
+        let floor = (&raw const here as usize).saturating_sub(room);
+        budget::begin(&self.limits, floor);
+        let floor_before = value::set_floor(floor);
         let evaluated = panic::catch_unwind(AssertUnwindSafe(|| self.evaluate(input, meta, emit)));
+        budget::end();
+        self.stack.clear();
+        value::drain_deferred();
+        value::set_floor(floor_before);
         match evaluated {
             Ok(result) => result,
             Err(payload) => Err(self.describe(payload.as_ref())),
@@ -166,58 +238,100 @@ impl Runner {
     }
 
     fn evaluate(
-        &self,
+        &mut self,
         input: &mut Json,
         meta: Option<&Meta<'_>>,
         emit: &mut dyn FnMut(Json) -> bool,
     ) -> Result<(), RunError> {
         let value = input.value().clone();
-        let vars = match meta {
-            Some(meta) if self.program.wants_meta => {
-                let meta = value::from_json(&meta.to_value());
-                Vars::new([empty_object(), meta].into_iter().chain(self.args.iter().cloned()))
-            }
-            _ => self.vars.clone(),
+        let meta = match meta {
+            Some(meta) if self.code.wants_meta || self.other.is_some() => Val::from(&meta.to_value()),
+            _ => Val::Null,
         };
-        let data = Data { lut: &self.program.filter.lut, host: &self.host };
-        let ctx = Ctx::<Kind>::new(data, vars);
         let mut outputs = 0;
         let mut bounds = WriteLimits::from(&self.limits);
-        for output in self.program.filter.id.run((ctx, value)) {
-            let output = output.map_err(|exception: Exn<'_, Val>| match exception.get_err() {
-                Ok(error) => RunError::Raised(write::message(&error.into_val())),
-                Err(other) => match other.get_halt() {
-                    Ok(_) => RunError::Halted,
-                    Err(_) => RunError::Raised("`break` outside of its label".to_owned()),
-                },
-            })?;
+        let mut refusal = None;
+        let limits = &self.limits;
+        let mut out = |output: Val| {
             outputs += 1;
-            if outputs > self.limits.outputs {
-                return Err(RunError::Limit("outputs", self.limits.outputs.to_string()));
+            if outputs > limits.outputs {
+                budget::stop(Stop::Outputs);
             }
             let output = input.same_or(output);
-            // what is not JSON, too deep or too long is this program's fault, not that of a sink
-            bounds.bytes -= output.measure(bounds).map_err(|error| match error {
-                NotJson::Size(_) => RunError::Output(NotJson::Size(self.limits.output_bytes.as_usize())),
-                error => RunError::Output(error),
-            })?;
-            if !emit(output) {
-                break;
+            // what is too deep or too long is this program's fault, not that of a sink
+            match output.measure(bounds) {
+                Ok(bytes) => bounds.bytes -= bytes,
+                Err(error) => {
+                    refusal = Some(match error {
+                        NotJson::Size(_) => NotJson::Size(limits.output_bytes.as_usize()),
+                        error => error,
+                    });
+                    return Err(Raised::new(Cause::Enough));
+                }
             }
+            if emit(output) { Ok(()) } else { Err(Raised::new(Cause::Enough)) }
+        };
+        let result = match &self.other {
+            None => {
+                let branches = self.branches.as_deref_mut();
+                Machine::new(&self.code, &mut self.stack, [meta], branches).run(value, &mut out)
+            }
+            Some(other) => {
+                let variables = [Val::record([]), meta].into_iter().chain(self.args.iter().cloned());
+                other.run(value, variables, &mut out)
+            }
+        };
+        if let Some(refusal) = refusal {
+            return Err(self.placed(Reason::Output(refusal)));
         }
-        Ok(())
+        match result {
+            Ok(()) => Ok(()),
+            Err(error) if matches!(error.cause, Cause::Enough) => Ok(()),
+            Err(error) => Err(self.failure(error, input)),
+        }
+    }
+
+    fn failure(&self, error: Exn, input: &Json) -> RunError {
+        let position =
+            error.at.and_then(|at| self.code.places.get(at as usize)).and_then(|p| self.program.position(*p));
+        let subject = error.subject.as_ref().map(|subject| {
+            let path = subject.place().and_then(|(doc, offset)| match input.doc() {
+                Some(mine) if std::rc::Rc::ptr_eq(mine, doc) => doc.path_to(offset),
+                _ => None,
+            });
+            (path, clipped(subject))
+        });
+        let (reason, subject) = match error.cause {
+            Cause::Error(value) => (Reason::Raised(write::message(&value)), subject),
+            Cause::Halt => (Reason::Halted, None),
+            Cause::Break(_) | Cause::Enough => {
+                (Reason::Raised("`break` outside of its label".to_owned()), None)
+            }
+        };
+        RunError { reason, position, subject }
+    }
+
+    /// A failure at the place that was evaluated last.
+    fn placed(&self, reason: Reason) -> RunError {
+        let place = self.code.places.get(budget::last_place() as usize);
+        let position = match &self.other {
+            None => place.and_then(|place| self.program.position(*place)),
+            Some(_) => None,
+        };
+        RunError { reason, position, subject: None }
     }
 
     fn describe(&self, payload: &(dyn Any + Send)) -> RunError {
-        if let Some(stop) = payload.downcast_ref::<Stop>() {
-            return match stop {
-                Stop::Time => RunError::Limit("time", self.limits.time.to_string()),
-                Stop::Steps => RunError::Limit("steps", self.limits.steps.to_string()),
-                Stop::Memory => RunError::Limit("memory", self.limits.memory.to_string()),
-                Stop::Stack => RunError::Limit("depth", "the evaluator's recursion".to_owned()),
-            };
-        }
-        RunError::Panicked(panic_message(payload))
+        let Some(stop) = payload.downcast_ref::<Stop>() else {
+            return self.placed(Reason::Panicked(panic_message(payload)));
+        };
+        self.placed(match stop {
+            Stop::Time => Reason::Limit("time", self.limits.time.to_string()),
+            Stop::Steps => Reason::Limit("steps", self.limits.steps.to_string()),
+            Stop::Memory => Reason::Limit("memory", self.limits.memory.to_string()),
+            Stop::Outputs => Reason::Limit("outputs", self.limits.outputs.to_string()),
+            Stop::Stack => Reason::Limit("depth", "the evaluator's recursion".to_owned()),
+        })
     }
 
     /// Runs a condition: true if its only output is neither null nor false; no output is false,
@@ -231,14 +345,22 @@ impl Runner {
             verdicts < 2
         })?;
         if verdicts > 1 {
-            return Err(RunError::Raised("the condition has several outputs; it must have one".into()));
+            let message = "the condition has several outputs; it must have one";
+            return Err(Reason::Raised(message.into()).into());
         }
         Ok(verdict)
     }
 }
 
-fn empty_object() -> Val {
-    Val::obj(jaq_json::Map::default())
+/// The beginning of a value's text.
+fn clipped(value: &Val) -> String {
+    let mut text = write::excerpt(value, EXCERPT);
+    if text.len() > EXCERPT {
+        let end = (0..=EXCERPT).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// What a panic said.

@@ -1,23 +1,17 @@
-//! Values to strict JSON text. jaq's own writer knows values that JSON does not have (NaN, byte
-//! strings, keys that are no strings); none of them leaves this process.
+//! Values to strict JSON text. jq computes with NaN and infinities; neither leaves this process.
 
 use std::fmt;
 use std::io::Write as _;
 
-use jaq_json::{Num, Val};
-
+use super::value::{Val, append_float, guard};
 use crate::event::json;
 
 /// Bytes of an error value that appear in its message.
 const MESSAGE_CLIP: usize = 2048;
 
-/// Why a value cannot be written as JSON.
+/// Why a value cannot be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotJson {
-    /// An object has a key that is not a string.
-    Key,
-    /// A byte string.
-    Bytes,
     /// More levels than the bound.
     Depth(usize),
     /// More bytes than the bound.
@@ -34,11 +28,6 @@ pub struct WriteLimits {
     pub bytes: usize,
 }
 
-impl WriteLimits {
-    /// For text that goes nowhere but to a person.
-    pub(super) const SHORT: WriteLimits = WriteLimits { depth: 512, bytes: 64 << 10 };
-}
-
 impl From<&super::Limits> for WriteLimits {
     fn from(limits: &super::Limits) -> Self {
         WriteLimits { depth: limits.depth, bytes: limits.output_bytes.as_usize() }
@@ -48,8 +37,6 @@ impl From<&super::Limits> for WriteLimits {
 impl fmt::Display for NotJson {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NotJson::Key => f.write_str("an object key is not a string"),
-            NotJson::Bytes => f.write_str("a byte string has no JSON form"),
             NotJson::Depth(limit) => write!(f, "nested deeper than the limit `depth` of {limit}"),
             NotJson::Size(limit) => {
                 write!(f, "longer than the limit `output_bytes` of {limit} bytes")
@@ -78,11 +65,28 @@ impl Writer<'_> {
             Val::Null => self.out.extend_from_slice(b"null"),
             Val::Bool(true) => self.out.extend_from_slice(b"true"),
             Val::Bool(false) => self.out.extend_from_slice(b"false"),
-            Val::Num(number) => write_number(number, self.out),
-            Val::TStr(text) => write_string(text, self.out),
-            Val::BStr(_) => return Err(NotJson::Bytes),
+            Val::Int(number) => {
+                self.out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes());
+            }
+            Val::Float(number) => append_float(*number, self.out),
+            // writing into a vector does not fail
+            Val::Big(number) => drop(write!(self.out, "{number}")),
+            Val::Dec(number) => self.out.extend_from_slice(number.text().as_bytes()),
+            Val::Str(text) if text.is_plain() => {
+                self.out.push(b'"');
+                self.out.extend_from_slice(text.as_bytes());
+                self.out.push(b'"');
+            }
+            Val::Str(text) => append_string(text.as_bytes(), self.out),
+            Val::Raw(raw) => {
+                // an event is bounded in depth before it is an event
+                if levels < self.limits.depth && raw.depth() > levels {
+                    return Err(NotJson::Depth(self.limits.depth));
+                }
+                raw.append(self.out);
+            }
             Val::Arr(items) => {
-                let inner = levels.checked_sub(1).ok_or(NotJson::Depth(self.limits.depth))?;
+                let inner = self.inner(levels)?;
                 self.out.push(b'[');
                 for (at, item) in items.iter().enumerate() {
                     if at > 0 {
@@ -93,16 +97,13 @@ impl Writer<'_> {
                 self.out.push(b']');
             }
             Val::Obj(members) => {
-                let inner = levels.checked_sub(1).ok_or(NotJson::Depth(self.limits.depth))?;
+                let inner = self.inner(levels)?;
                 self.out.push(b'{');
                 for (at, (key, member)) in members.iter().enumerate() {
                     if at > 0 {
                         self.out.push(b',');
                     }
-                    match key {
-                        Val::TStr(text) => write_string(text, self.out),
-                        _ => return Err(NotJson::Key),
-                    }
+                    append_string(key.as_bytes(), self.out);
                     self.out.push(b':');
                     self.value(member, inner)?;
                 }
@@ -113,6 +114,11 @@ impl Writer<'_> {
             return Err(NotJson::Size(self.limits.bytes));
         }
         Ok(())
+    }
+
+    fn inner(&self, levels: usize) -> Result<usize, NotJson> {
+        guard();
+        levels.checked_sub(1).ok_or(NotJson::Depth(self.limits.depth))
     }
 }
 
@@ -127,11 +133,16 @@ pub(super) fn measure(value: &Val, limits: WriteLimits) -> Result<usize, NotJson
 fn measure_level(value: &Val, levels: usize, limits: WriteLimits, bytes: &mut usize) -> Result<(), NotJson> {
     *bytes += match value {
         Val::Null | Val::Bool(_) => 4,
-        Val::Num(Num::Dec(text)) => text.len(),
-        Val::Num(Num::BigInt(number)) => number.bits() as usize / 3,
-        Val::Num(_) => 1,
-        Val::TStr(text) => text.len() + 2,
-        Val::BStr(_) => return Err(NotJson::Bytes),
+        Val::Dec(number) => number.text().len(),
+        Val::Big(number) => number.bits() as usize / 3,
+        Val::Int(_) | Val::Float(_) => 1,
+        Val::Str(text) => text.len() + 2,
+        Val::Raw(raw) => {
+            if levels < limits.depth && raw.depth() > levels {
+                return Err(NotJson::Depth(limits.depth));
+            }
+            raw.size()
+        }
         Val::Arr(items) => {
             let inner = levels.checked_sub(1).ok_or(NotJson::Depth(limits.depth))?;
             for item in items.iter() {
@@ -142,7 +153,6 @@ fn measure_level(value: &Val, levels: usize, limits: WriteLimits, bytes: &mut us
         Val::Obj(members) => {
             let inner = levels.checked_sub(1).ok_or(NotJson::Depth(limits.depth))?;
             for (key, member) in members.iter() {
-                let Val::TStr(key) = key else { return Err(NotJson::Key) };
                 *bytes += key.len() + 3;
                 measure_level(member, inner, limits, bytes)?;
             }
@@ -155,81 +165,44 @@ fn measure_level(value: &Val, levels: usize, limits: WriteLimits, bytes: &mut us
     Ok(())
 }
 
-/// Numbers as jq writes them: no NaN (null), infinities as the largest finite number, a float
-/// without a fraction as an integer. What was never computed with keeps its text.
-fn write_number(number: &Num, out: &mut Vec<u8>) {
-    // writing into a vector does not fail
-    match number {
-        Num::Int(value) => drop(write!(out, "{value}")),
-        Num::BigInt(value) => drop(write!(out, "{value}")),
-        Num::Float(value) => write_float(*value, out),
-        Num::Dec(text) if json::validate(text.as_bytes(), 0).is_ok() => {
-            out.extend_from_slice(text.as_bytes());
-        }
-        Num::Dec(text) => write_float(text.parse().unwrap_or(f64::NAN), out),
-    }
-}
-
-fn write_float(value: f64, out: &mut Vec<u8>) {
-    if value.is_nan() {
-        out.extend_from_slice(b"null");
-    } else if value.is_infinite() {
-        write_float(f64::MAX.copysign(value), out);
-    } else if value.fract() == 0.0 && value.abs() < 1e17 {
-        drop(write!(out, "{}", value as i64));
-    } else if value.abs() >= 1e17 || value.abs() < 1e-5 {
-        drop(write!(out, "{value:e}"));
-    } else {
-        drop(write!(out, "{value}"));
-    }
-}
-
-fn write_string(text: &[u8], out: &mut Vec<u8>) {
+/// Appends a string with its quotes and escapes.
+pub(super) fn append_string(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
-    match std::str::from_utf8(text) {
-        Ok(_) => write_escaped(text, out),
-        // jaq strings may hold anything; what is no UTF-8 becomes the replacement character
-        Err(_) => write_escaped(String::from_utf8_lossy(text).as_bytes(), out),
+    let mut rest = text;
+    loop {
+        let plain = json::plain_prefix(rest);
+        out.extend_from_slice(&rest[..plain]);
+        let Some(byte) = rest.get(plain) else { break };
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x0c => out.extend_from_slice(b"\\f"),
+            other => drop(write!(out, "\\u{other:04x}")),
+        }
+        rest = &rest[plain + 1..];
     }
     out.push(b'"');
 }
 
-fn write_escaped(text: &[u8], out: &mut Vec<u8>) {
-    let mut written = 0;
-    for (at, byte) in text.iter().enumerate() {
-        let escape: &[u8] = match byte {
-            b'"' => b"\\\"",
-            b'\\' => b"\\\\",
-            b'\n' => b"\\n",
-            b'\r' => b"\\r",
-            b'\t' => b"\\t",
-            0x08 => b"\\b",
-            0x0c => b"\\f",
-            0..0x20 | 0x7f => b"",
-            _ => continue,
-        };
-        out.extend_from_slice(&text[written..at]);
-        if escape.is_empty() {
-            drop(write!(out, "\\u{byte:04x}"));
-        } else {
-            out.extend_from_slice(escape);
-        }
-        written = at + 1;
-    }
-    out.extend_from_slice(&text[written..]);
+/// The beginning of a value's JSON text: all of it if that is at most `most` bytes, else somewhat
+/// more than `most` bytes of it.
+pub(super) fn excerpt(value: &Val, most: usize) -> String {
+    let mut out = Vec::new();
+    // what is too long or too deep leaves its beginning
+    let _ = write(value, WriteLimits { depth: 512, bytes: most }, &mut out);
+    let text = String::from_utf8_lossy(&out);
+    text.into_owned()
 }
 
 /// The value of an error as a message: a string as it is, anything else as JSON, clipped.
 pub(super) fn message(value: &Val) -> String {
     let mut text = match value {
-        Val::TStr(text) => String::from_utf8_lossy(text).into_owned(),
-        other => {
-            let mut out = Vec::new();
-            match write(other, WriteLimits::SHORT, &mut out) {
-                Ok(()) => String::from_utf8_lossy(&out).into_owned(),
-                Err(error) => format!("a value that is no JSON ({error})"),
-            }
-        }
+        Val::Str(text) => text.as_str().to_owned(),
+        other => excerpt(other, MESSAGE_CLIP),
     };
     if text.len() > MESSAGE_CLIP {
         let end = (0..=MESSAGE_CLIP).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);

@@ -203,11 +203,7 @@ pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
     tokio::task::block_in_place(work)
 }
 
-/// The fault of an event that cannot be written as JSON.
+/// The fault of an event that is beyond a bound of what is written.
 pub(crate) fn not_json(error: NotJson) -> Fault {
-    let kind = match error {
-        NotJson::Key | NotJson::Bytes => "not_json",
-        NotJson::Depth(_) | NotJson::Size(_) => "limit",
-    };
-    Fault::new(kind, format!("the event is not written: {error}"))
+    Fault::new("limit", format!("the event is not written: {error}"))
 }

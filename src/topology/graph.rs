@@ -5,8 +5,11 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::load::Retry;
 use crate::config::{Diagnostic, SourceFile, nearest};
+use crate::event::json::{self, JsonError};
 use crate::event::{Fault, Meta};
 use crate::jq::{Json, Limits};
 use crate::sink::{Encoder, Sink, SinkContext, SinkError, SinkFactory};
@@ -55,6 +58,18 @@ pub(super) struct SourceNode {
     pub(super) output: Vec<Target>,
     /// Empty means the dead-letter file.
     pub(super) errors: Vec<Target>,
+}
+
+impl SourceNode {
+    /// Checks the text of an event. What goes to a transform is made ready to be looked into in the
+    /// same pass.
+    pub(super) fn read(&self, text: &Bytes) -> Result<Json, JsonError> {
+        if self.output.iter().any(|target| matches!(target, Target::Transform(_))) {
+            return Json::parse(text.clone(), self.depth);
+        }
+        json::validate(text, self.depth)?;
+        Ok(Json::from_text(text.clone()))
+    }
 }
 
 pub(super) struct TransformNode {

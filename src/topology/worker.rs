@@ -250,8 +250,8 @@ impl Worker {
             source_text: text,
         };
         let checked = match &event.payload {
-            Payload::Json(text) => match json::validate(text, node.depth) {
-                Ok(()) => Ok(Json::from_text(text.clone())),
+            Payload::Json(text) => match node.read(text) {
+                Ok(json) => Ok(json),
                 Err(error) => {
                     let kind = match error.problem {
                         Problem::Utf8 => "invalid_utf8",

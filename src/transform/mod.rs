@@ -13,7 +13,7 @@ mod route;
 
 use crate::config::Spec;
 use crate::event::{Fault, Meta};
-use crate::jq::{Json, RunError};
+use crate::jq::{Json, MAIN, RunError};
 
 /// All transform types.
 pub const SPECS: &[Spec<dyn TransformFactory>] =
@@ -64,5 +64,12 @@ impl Outputs {
 
 /// The fault of a program; `program` is its file, or the option it is written in.
 pub(crate) fn fault_of(error: &RunError, program: &str) -> Fault {
-    Fault { position: Some(program.to_owned()), ..Fault::new(error.kind(), error.to_string()) }
+    let position = match &error.position {
+        Some(place) => {
+            let file = if place.file == MAIN { program } else { &place.file };
+            format!("{file}:{}:{}", place.line, place.column)
+        }
+        None => program.to_owned(),
+    };
+    Fault { position: Some(position), ..Fault::new(error.kind(), error.to_string()) }
 }

@@ -1,0 +1,423 @@
+//! A document: the text of an event with the places of its tokens.
+//!
+//! The pass that validates an event also writes down where each token begins and ends, and where
+//! each array and object is over. A value that a program does not touch is never more than a place
+//! in this table: looking up a member walks the keys of one object and skips what is below it,
+//! and what was not changed is copied from the text as it was written.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::object::Obj;
+use super::{Decimal, Str, Val};
+use crate::event::json::{self, JsonError, Scalar, Tape};
+
+/// Members up to which duplicate keys are looked for pair by pair.
+const FEW: u32 = 24;
+
+/// Validated text and its tokens.
+#[derive(Debug)]
+pub(in crate::jq) struct Doc {
+    text: Bytes,
+    nodes: Vec<Node>,
+    /// Whether there are line breaks between its tokens, which one line of output cannot have.
+    has_breaks: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    /// First byte.
+    at: u32,
+    /// Bytes; of a string with its quotes.
+    len: u32,
+    /// Number of the first node that is not inside this one.
+    next: u32,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Scalar(Scalar),
+    Array,
+    Object,
+}
+
+/// The nodes as the scan tells of them. While a container is open its `len` holds the number of the
+/// one around it.
+struct Nodes {
+    nodes: Vec<Node>,
+    open: u32,
+}
+
+impl Tape for Nodes {
+    #[inline]
+    fn scalar(&mut self, kind: Scalar, start: usize, end: usize) {
+        let next = self.nodes.len() as u32 + 1;
+        let len = (end - start) as u32;
+        self.nodes.push(Node { at: start as u32, len, next, kind: Kind::Scalar(kind) });
+    }
+
+    #[inline]
+    fn open(&mut self, is_object: bool, start: usize) {
+        let kind = if is_object { Kind::Object } else { Kind::Array };
+        let number = self.nodes.len() as u32;
+        self.nodes.push(Node { at: start as u32, len: self.open, next: 0, kind });
+        self.open = number;
+    }
+
+    #[inline]
+    fn close(&mut self, end: usize) {
+        let next = self.nodes.len() as u32;
+        if let Some(node) = self.nodes.get_mut(self.open as usize) {
+            self.open = node.len;
+            node.len = end as u32 - node.at;
+            node.next = next;
+        }
+    }
+}
+
+impl Doc {
+    /// Validates a text and keeps the places of its tokens. At most 4 GiB.
+    pub(in crate::jq) fn parse(text: Bytes, max_depth: usize) -> Result<Rc<Doc>, JsonError> {
+        if u32::try_from(text.len()).is_err() {
+            return Err(JsonError { offset: u32::MAX as usize, problem: json::Problem::TooLong });
+        }
+        // security events have a token every dozen bytes; with less room the table grows
+        let room = text.len() / 12 + 4;
+        let mut tape = Nodes { nodes: Vec::with_capacity(room), open: u32::MAX };
+        json::scan(&text, max_depth, &mut tape)?;
+        // valid text has no line break inside a string
+        let has_breaks = memchr::memchr2(b'\n', b'\r', &text).is_some();
+        Ok(Rc::new(Doc { text, nodes: tape.nodes, has_breaks }))
+    }
+
+    /// A document of one number.
+    pub(super) fn number(text: String) -> Rc<Doc> {
+        Rc::new(Doc { text: text.into(), nodes: Vec::new(), has_breaks: false })
+    }
+
+    pub(super) fn text_at(&self, at: u32, len: u32) -> Option<&[u8]> {
+        self.text.get(at as usize..(at + len) as usize)
+    }
+
+    /// Its value. Containers stay in the text.
+    pub(in crate::jq) fn root(self: &Rc<Self>) -> Val {
+        if self.nodes.is_empty() { Val::Null } else { self.value(0) }
+    }
+
+    fn node(&self, number: u32) -> Node {
+        self.nodes[number as usize]
+    }
+
+    fn slice(&self, node: Node) -> &[u8] {
+        self.text_at(node.at, node.len).unwrap_or_default()
+    }
+
+    /// A string's content between its quotes, escapes and all.
+    fn content(&self, node: Node) -> &[u8] {
+        self.text_at(node.at + 1, node.len - 2).unwrap_or_default()
+    }
+
+    fn value(self: &Rc<Self>, number: u32) -> Val {
+        let node = self.node(number);
+        match node.kind {
+            Kind::Scalar(Scalar::Null) => Val::Null,
+            Kind::Scalar(Scalar::True) => Val::Bool(true),
+            Kind::Scalar(Scalar::False) => Val::Bool(false),
+            Kind::Scalar(Scalar::Integer) => small_integer(self.slice(node)).map_or_else(
+                || Val::Dec(Decimal { doc: self.clone(), at: node.at, len: node.len }),
+                Val::Int,
+            ),
+            Kind::Scalar(Scalar::Decimal) => {
+                Val::Dec(Decimal { doc: self.clone(), at: node.at, len: node.len })
+            }
+            Kind::Scalar(Scalar::Plain | Scalar::Escaped) => Val::Str(self.string(node)),
+            Kind::Array | Kind::Object => Val::Raw(Raw { doc: self.clone(), node: number }),
+        }
+    }
+
+    fn string(self: &Rc<Self>, node: Node) -> Str {
+        if node.kind == Kind::Scalar(Scalar::Plain) {
+            return Str::slice(self.clone(), node.at + 1, node.len - 2);
+        }
+        Str::from(unescape(self.content(node)))
+    }
+
+    /// Whether a key node says `key`.
+    fn key_is(&self, node: Node, key: &[u8]) -> bool {
+        if node.kind == Kind::Scalar(Scalar::Plain) {
+            node.len as usize == key.len() + 2 && self.content(node) == key
+        } else {
+            unescape(self.content(node)).as_bytes() == key
+        }
+    }
+
+    /// The path to the token at a byte of the text, as a person writes it.
+    pub(in crate::jq) fn path_to(&self, offset: usize) -> Option<String> {
+        let mut path = String::new();
+        let mut number = 0;
+        loop {
+            let node = *self.nodes.get(number as usize)?;
+            let inside = |node: Node| (node.at as usize..(node.at + node.len) as usize).contains(&offset);
+            if node.kind == Kind::Object {
+                let mut key = number + 1;
+                while key < node.next && !inside(self.node(key + 1)) && !inside(self.node(key)) {
+                    key = self.node(key + 1).next;
+                }
+                if key >= node.next {
+                    break;
+                }
+                append_key(&mut path, &unescape(self.content(self.node(key))));
+                number = key + 1;
+            } else if node.kind == Kind::Array {
+                let (mut item, mut index) = (number + 1, 0);
+                while item < node.next && !inside(self.node(item)) {
+                    item = self.node(item).next;
+                    index += 1;
+                }
+                if item >= node.next {
+                    break;
+                }
+                path.push_str(&format!("[{index}]"));
+                number = item;
+            } else {
+                break;
+            }
+            if self.node(number).at as usize == offset {
+                break;
+            }
+        }
+        Some(if path.is_empty() {
+            ".".to_owned()
+        } else if path.starts_with('[') {
+            format!(".{path}")
+        } else {
+            path
+        })
+    }
+}
+
+/// Appends `.key`, quoted where jq wants it so.
+pub(in crate::jq) fn append_key(path: &mut String, key: &str) {
+    let is_name = |key: &str| {
+        key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            && key.bytes().next().is_some_and(|b| !b.is_ascii_digit())
+    };
+    path.push('.');
+    if is_name(key) {
+        path.push_str(key);
+    } else {
+        path.push_str(&serde_json::Value::from(key).to_string());
+    }
+}
+
+/// An integer of at most 18 digits. Not `-0`, whose sign an integer would lose.
+fn small_integer(digits: &[u8]) -> Option<i64> {
+    let (negative, magnitude) = match digits {
+        [b'-', b'0'] => return None,
+        [b'-', rest @ ..] => (true, rest),
+        all => (false, all),
+    };
+    if magnitude.len() > 18 {
+        return None;
+    }
+    let number = magnitude.iter().fold(0_i64, |number, digit| number * 10 + i64::from(digit & 15));
+    Some(if negative { -number } else { number })
+}
+
+/// The text that a validated string's content stands for.
+fn unescape(content: &[u8]) -> String {
+    let mut out = Vec::with_capacity(content.len());
+    let mut rest = content;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        out.extend_from_slice(&rest[..at]);
+        let escape = rest.get(at + 1).copied().unwrap_or(b'\\');
+        rest = rest.get(at + 2..).unwrap_or_default();
+        match escape {
+            b'b' => out.push(0x08),
+            b'f' => out.push(0x0c),
+            b'n' => out.push(b'\n'),
+            b'r' => out.push(b'\r'),
+            b't' => out.push(b'\t'),
+            b'u' => {
+                let mut unit = hex4(rest);
+                rest = rest.get(4..).unwrap_or_default();
+                if (0xd800..0xdc00).contains(&unit) {
+                    let low = hex4(rest.get(2..).unwrap_or_default());
+                    rest = rest.get(6..).unwrap_or_default();
+                    unit = 0x10000 + ((unit - 0xd800) << 10) + (low.wrapping_sub(0xdc00) & 0x3ff);
+                }
+                let c = char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER);
+                out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+            other => out.push(other),
+        }
+    }
+    out.extend_from_slice(rest);
+    String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+fn hex4(digits: &[u8]) -> u32 {
+    let digits = digits.get(..4).unwrap_or_default();
+    digits.iter().fold(0, |unit, digit| unit << 4 | (*digit as char).to_digit(16).unwrap_or(0))
+}
+
+/// An array or object that is still text.
+#[derive(Debug, Clone)]
+pub(in crate::jq) struct Raw {
+    doc: Rc<Doc>,
+    node: u32,
+}
+
+impl Raw {
+    #[inline]
+    fn node(&self) -> Node {
+        self.doc.node(self.node)
+    }
+
+    #[inline]
+    pub(in crate::jq) fn is_object(&self) -> bool {
+        self.node().kind == Kind::Object
+    }
+
+    /// The same text of the same document.
+    pub(in crate::jq) fn is_same(&self, other: &Raw) -> bool {
+        Rc::ptr_eq(&self.doc, &other.doc) && self.node == other.node
+    }
+
+    /// Appends the text as it was written, without line breaks between its tokens.
+    pub(in crate::jq) fn append(&self, out: &mut Vec<u8>) {
+        let text = self.doc.slice(self.node());
+        if self.doc.has_breaks {
+            json::append_compact(text, out);
+        } else {
+            out.extend_from_slice(text);
+        }
+    }
+
+    /// Bytes of the text.
+    pub(in crate::jq) fn size(&self) -> usize {
+        self.node().len as usize
+    }
+
+    /// Levels of the text.
+    pub(in crate::jq) fn depth(&self) -> usize {
+        let node = self.node();
+        let (mut deepest, mut ends) = (0, Vec::new());
+        for number in self.node..node.next {
+            while ends.last().is_some_and(|end| *end <= number) {
+                ends.pop();
+            }
+            let node = self.doc.node(number);
+            if matches!(node.kind, Kind::Array | Kind::Object) {
+                ends.push(node.next);
+                deepest = deepest.max(ends.len());
+            }
+        }
+        deepest
+    }
+
+    pub(in crate::jq) fn place(&self) -> (&Rc<Doc>, usize) {
+        (&self.doc, self.node().at as usize)
+    }
+
+    /// The member of an object. Of members with one key the last counts.
+    pub(in crate::jq) fn get(&self, key: &[u8]) -> Option<Val> {
+        let object = self.node();
+        let mut found = None;
+        let mut number = self.node + 1;
+        while number < object.next {
+            if self.doc.key_is(self.doc.node(number), key) {
+                found = Some(number + 1);
+            }
+            number = self.doc.node(number + 1).next;
+        }
+        found.map(|number| self.doc.value(number))
+    }
+
+    /// The items of an array, or the values of an object as they are written.
+    pub(in crate::jq) fn children(&self) -> Children<'_> {
+        let node = self.node();
+        Children { doc: &self.doc, next: self.node + 1, end: node.next, is_object: node.kind == Kind::Object }
+    }
+
+    /// Number of items, or of members as they are written.
+    pub(in crate::jq) fn written(&self) -> usize {
+        let node = self.node();
+        let step = u32::from(node.kind == Kind::Object);
+        let (mut count, mut number) = (0, self.node + 1);
+        while number < node.next {
+            number = self.doc.node(number + step).next;
+            count += 1;
+        }
+        count
+    }
+
+    /// Whether an object has two members of one key.
+    pub(in crate::jq) fn has_duplicates(&self) -> bool {
+        let object = self.node();
+        let count = self.written() as u32;
+        let keys = || {
+            let mut number = self.node + 1;
+            std::iter::from_fn(move || {
+                (number < object.next).then(|| {
+                    let key = self.doc.node(number);
+                    number = self.doc.node(number + 1).next;
+                    key
+                })
+            })
+        };
+        if count > FEW || keys().any(|key| key.kind == Kind::Scalar(Scalar::Escaped)) {
+            let mut seen = HashSet::new();
+            return !keys().all(|key| seen.insert(unescape(self.doc.content(key))));
+        }
+        keys().enumerate().any(|(at, key)| {
+            keys()
+                .take(at)
+                .any(|other| other.len == key.len && self.doc.content(other) == self.doc.content(key))
+        })
+    }
+
+    /// The object with its members as values, each key once.
+    pub(in crate::jq) fn to_obj(&self) -> Obj {
+        let object = self.node();
+        let mut entries = Vec::with_capacity(self.written() + 1);
+        let mut number = self.node + 1;
+        while number < object.next {
+            let key = self.doc.string(self.doc.node(number));
+            entries.push((key, self.doc.value(number + 1)));
+            number = self.doc.node(number + 1).next;
+        }
+        if self.has_duplicates() { entries.into_iter().collect() } else { Obj::from_distinct(entries) }
+    }
+
+    /// The items of an array.
+    pub(in crate::jq) fn to_vec(&self) -> Vec<Val> {
+        let mut items = Vec::with_capacity(self.written());
+        items.extend(self.children());
+        items
+    }
+}
+
+/// Values inside a [`Raw`].
+pub(in crate::jq) struct Children<'a> {
+    doc: &'a Rc<Doc>,
+    next: u32,
+    end: u32,
+    is_object: bool,
+}
+
+impl Iterator for Children<'_> {
+    type Item = Val;
+
+    fn next(&mut self) -> Option<Val> {
+        if self.next >= self.end {
+            return None;
+        }
+        let value = self.next + u32::from(self.is_object);
+        self.next = self.doc.node(value).next;
+        Some(self.doc.value(value))
+    }
+}
