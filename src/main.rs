@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     // SAFETY: sets a number in the allocator's own table, before any other thread exists.
     #[allow(unsafe_code, reason = "the option has no safe setter")]
     unsafe {
-        libmimalloc_sys::mi_option_set(PURGE_DELAY, 0);
+        libmimalloc_sys::mi_option_set(PURGE_DELAY, 20);
     }
     ExitCode::from(jaquard::cli::main())
 }

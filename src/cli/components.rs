@@ -48,9 +48,10 @@ pub fn reference_pages() -> Vec<(String, String)> {
     let all = all_types();
     let mut index = String::from(
         "# Reference\n\nMade from the code by `cargo run --example reference`; the gate checks that it is current.\n\n\
+         Native jq functions: [functions.md](functions.md).\n\n\
          | type | kind | what it is for |\n|---|---|---|\n",
     );
-    let mut pages = Vec::new();
+    let mut pages = vec![("functions.md".to_owned(), super::functions::reference_page())];
     for reference in &all {
         let file = format!("{}_{}.md", reference.kind, reference.name);
         let _ = writeln!(

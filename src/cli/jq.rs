@@ -7,15 +7,24 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
-use super::{exit, print_diagnostics, wants_colour};
+use super::{exit, print, print_diagnostics, wants_colour};
 use crate::config::{Diagnostic, SourceFile};
 use crate::event::{Derivation, Event, Meta, Origin, Payload, Place, json};
-use crate::jq::{self, Json, Limits, Runner, WriteLimits};
+use crate::jq::{self, Engine, Json, Limits, Runner, WriteLimits};
 use crate::sink::append_pretty;
 use crate::source::framing::Framer;
+
+/// Names of the evaluators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum EngineName {
+    /// jaquard's own.
+    Jaquard,
+    /// jaq-core's interpreter over the same values.
+    Jaq,
+}
 
 #[derive(Debug, Args)]
 pub(super) struct JqArgs {
@@ -43,6 +52,12 @@ pub(super) struct JqArgs {
     /// Set `$NAME` and `$args.NAME` to a JSON value.
     #[arg(long, num_args = 2, value_names = ["NAME", "JSON"])]
     argjson: Vec<String>,
+    /// Say how the program runs, and run it on nothing.
+    #[arg(long)]
+    explain: bool,
+    /// Which evaluator runs it: jaquard's own, or jaq's interpreter to compare with.
+    #[arg(long, value_enum, default_value_t = EngineName::Jaquard)]
+    engine: EngineName,
     /// Folders searched for modules.
     #[arg(short = 'L', long, value_name = "FOLDER")]
     library: Vec<PathBuf>,
@@ -99,8 +114,19 @@ pub(super) fn jq(args: &JqArgs) -> anyhow::Result<u8> {
 
     jq::with_stack(|| {
         let limits = Limits::default();
+        let mut runner = Runner::with_vars(program, &Value::Object(named), &values, limits.clone());
+        if args.explain {
+            print(&runner.explain())?;
+            return Ok(exit::DONE);
+        }
+        if args.engine == EngineName::Jaq
+            && let Err(message) = runner.use_engine(Engine::Jaq)
+        {
+            eprintln!("error: jaq does not take this program: {message}");
+            return Ok(exit::CONFIG);
+        }
         let mut session = Session {
-            runner: Runner::with_vars(program, &Value::Object(named), &values, limits.clone()),
+            runner,
             bounds: WriteLimits::from(&limits),
             limits,
             args,

@@ -7,6 +7,7 @@
 
 mod completions;
 mod components;
+mod functions;
 mod graph;
 mod jq;
 mod logging;
@@ -87,6 +88,8 @@ enum Command {
     Graph(graph::GraphArgs),
     /// Print the reference of all sources, transforms and sinks, or of one.
     Components(components::ComponentsArgs),
+    /// Print the reference of the native jq functions, or of one.
+    Functions(functions::FunctionsArgs),
     /// Print the JSON Schema of the pipeline file, for editors.
     Schema,
     /// Show, edit or reset the cursors of a pipeline.
@@ -125,6 +128,7 @@ fn dispatch(cli: Cli, logging: &logging::Logging) -> anyhow::Result<u8> {
         Command::Jq(args) => jq::jq(&args),
         Command::Graph(args) => graph::graph(&args),
         Command::Components(args) => components::components(&args),
+        Command::Functions(args) => functions::functions(&args),
         Command::Schema => schema::schema(),
         Command::State(args) => state::state(&args),
         Command::Completions(args) => completions::completions(&args),

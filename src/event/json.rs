@@ -79,6 +79,8 @@ pub trait Tape {
     fn open(&mut self, is_object: bool, start: usize);
     /// The innermost one ends; `end` is after its bracket.
     fn close(&mut self, end: usize);
+    /// There is a line break between tokens.
+    fn line_break(&mut self);
 }
 
 /// Kinds of scalar.
@@ -108,14 +110,21 @@ impl Tape for () {
     fn open(&mut self, _: bool, _: usize) {}
     #[inline]
     fn close(&mut self, _: usize) {}
+    #[inline]
+    fn line_break(&mut self) {}
 }
 
 /// [`validate`], with each token told to `tape` on the way.
 pub fn scan<T: Tape>(text: &[u8], max_depth: usize, tape: &mut T) -> Result<(), JsonError> {
-    if let Err(error) = std::str::from_utf8(text) {
+    let mut validator = Validator { text, at: 0, block: usize::MAX, special: 0, is_ascii: true, tape };
+    let scanned = validator.document(max_depth);
+    // what is no UTF-8 is told before anything else that may be wrong with it
+    if (scanned.is_err() || !validator.is_ascii)
+        && let Err(error) = std::str::from_utf8(text)
+    {
         return Err(JsonError { offset: error.valid_up_to(), problem: Problem::Utf8 });
     }
-    Validator { text, at: 0, tape }.document(max_depth)
+    scanned
 }
 
 /// Appends JSON text with the line breaks between its tokens taken out, as NDJSON needs it.
@@ -147,9 +156,9 @@ pub fn trim(text: &[u8]) -> &[u8] {
 pub fn plain_prefix(text: &[u8]) -> usize {
     let mut at = 0;
     while let Some(chunk) = text.get(at..at + LANE) {
-        let found = special_bytes(chunk);
-        if found != 0 {
-            return at + found.trailing_zeros() as usize;
+        let (special, _) = look_at(chunk);
+        if special != 0 {
+            return at + special.trailing_zeros() as usize;
         }
         at += LANE;
     }
@@ -162,36 +171,44 @@ pub fn plain_prefix(text: &[u8]) -> usize {
     at
 }
 
-/// Bytes that [`special_bytes`] looks at.
+/// Bytes that [`look_at`] looks at.
 const LANE: usize = 16;
 
-/// A bit for each byte of a chunk that is a quote, a backslash or a control character.
+/// Bytes that the validator looks at together.
+const BLOCK: usize = 64;
+
+/// A bit for each byte of a chunk that is a quote, a backslash or a control character, and one for
+/// each that is no ASCII.
 #[cfg(target_arch = "x86_64")]
 #[inline]
-fn special_bytes(chunk: &[u8]) -> u32 {
+fn look_at(chunk: &[u8]) -> (u32, u32) {
     use std::arch::x86_64::{
         _mm_cmpeq_epi8, _mm_loadu_si128, _mm_max_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
     };
-    debug_assert!(chunk.len() == LANE);
+    assert!(chunk.len() == LANE);
     #[allow(unsafe_code, reason = "vector instructions are reached by no other way")]
-    // SAFETY: SSE2 is part of every x86-64; the load reads the 16 bytes that the caller cut out,
-    // and needs no alignment.
+    // SAFETY: SSE2 is part of every x86-64; the load reads the 16 bytes that the chunk was just found
+    // to have, and needs no alignment.
     unsafe {
         let bytes = _mm_loadu_si128(chunk.as_ptr().cast());
         let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"'.cast_signed()));
         let slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\'.cast_signed()));
         let last_control = _mm_set1_epi8(0x1f);
         let control = _mm_cmpeq_epi8(_mm_max_epu8(bytes, last_control), last_control);
-        _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, slash), control)).cast_unsigned()
+        let special = _mm_or_si128(_mm_or_si128(quote, slash), control);
+        (_mm_movemask_epi8(special).cast_unsigned(), _mm_movemask_epi8(bytes).cast_unsigned())
     }
 }
 
-/// A bit for each byte of a chunk that is a quote, a backslash or a control character.
+/// A bit for each byte of a chunk that is a quote, a backslash or a control character, and one for
+/// each that is no ASCII.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline]
-fn special_bytes(chunk: &[u8]) -> u32 {
+fn look_at(chunk: &[u8]) -> (u32, u32) {
     let is_special = |byte: &u8| *byte == b'"' || *byte == b'\\' || *byte < 0x20;
-    chunk.iter().enumerate().fold(0, |found, (at, byte)| found | u32::from(is_special(byte)) << at)
+    chunk.iter().enumerate().fold((0, 0), |(special, wide), (at, byte)| {
+        (special | u32::from(is_special(byte)) << at, wide | u32::from(!byte.is_ascii()) << at)
+    })
 }
 
 /// Which container the validator is in: one bit a level.
@@ -232,11 +249,18 @@ impl Levels {
 struct Validator<'a, T> {
     text: &'a [u8],
     at: usize,
+    /// Where the block begins that was looked at last.
+    block: usize,
+    /// A bit for each byte of it that ends a run of plain text. Strings are short and of any length:
+    /// asking for the next bit costs less than a loop that ends somewhere else each time.
+    special: u64,
+    /// Whether all that was looked at is ASCII, as is all that is no string.
+    is_ascii: bool,
     tape: &'a mut T,
 }
 
 impl<T: Tape> Validator<'_, T> {
-    fn document(mut self, max_depth: usize) -> Result<(), JsonError> {
+    fn document(&mut self, max_depth: usize) -> Result<(), JsonError> {
         let mut levels = Levels { inline: 0, deep: Vec::new(), depth: 0 };
         self.space();
         'value: loop {
@@ -321,7 +345,10 @@ impl<T: Tape> Validator<'_, T> {
 
     #[inline]
     fn space(&mut self) {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.text.get(self.at) {
+        while let Some(byte @ (b' ' | b'\t' | b'\n' | b'\r')) = self.text.get(self.at) {
+            if matches!(byte, b'\n' | b'\r') {
+                self.tape.line_break();
+            }
             self.at += 1;
         }
     }
@@ -377,7 +404,39 @@ impl<T: Tape> Validator<'_, T> {
     /// Moves to the next quote, backslash or control character.
     #[inline]
     fn skip_plain(&mut self) {
-        self.at += plain_prefix(self.text.get(self.at..).unwrap_or_default());
+        loop {
+            let block = self.at & !(BLOCK - 1);
+            if block != self.block {
+                self.look(block);
+            }
+            let left = self.special & (u64::MAX << (self.at - block));
+            if left != 0 {
+                self.at = block + left.trailing_zeros() as usize;
+                return;
+            }
+            self.at = block + BLOCK;
+        }
+    }
+
+    /// Looks at the block that begins at `block`. Beyond the text there are control characters.
+    fn look(&mut self, block: usize) {
+        let mut last = [0; BLOCK];
+        let bytes = match self.text.get(block..block + BLOCK) {
+            Some(bytes) => bytes,
+            None => {
+                let rest = self.text.get(block..).unwrap_or_default();
+                last[..rest.len()].copy_from_slice(rest);
+                &last
+            }
+        };
+        (self.block, self.special) = (block, 0);
+        let mut wide = 0;
+        for (at, chunk) in bytes.chunks_exact(LANE).enumerate() {
+            let (special, not_ascii) = look_at(chunk);
+            self.special |= u64::from(special) << (LANE * at);
+            wide |= not_ascii;
+        }
+        self.is_ascii &= wide == 0;
     }
 
     fn escape(&mut self) -> Result<(), JsonError> {

@@ -26,7 +26,7 @@ const SPECIALS: &str = include_str!("jaq.jq");
 
 /// All definitions that programs begin with, besides jaq's own.
 static DEFINITIONS: LazyLock<String> =
-    LazyLock::new(|| format!("{SPECIALS}\n{}\n{}", natives_text(), engine::PRELUDE_TEXT));
+    LazyLock::new(|| format!("def null: [][0];\n{}\n{SPECIALS}\n{}", natives_text(), engine::PRELUDE_TEXT));
 
 /// Our kind of evaluation data.
 pub(super) struct Kind;
@@ -154,17 +154,14 @@ fn range<'a>(from: Val, to: Val, by: Val) -> ValXs<'a, Val> {
 }
 
 fn exception<'a>(error: Exn) -> JaqExn<'a, Val> {
-    match error.cause {
-        Cause::Error(value) => JaqExn::from(Error::new(value)),
-        _ => JaqExn::halt(0),
+    match error.cause.into_value() {
+        Some(value) => JaqExn::from(Error::new(value)),
+        None => JaqExn::halt(0),
     }
 }
 
 fn lift(result: Result<Val, Exn>) -> ValR<Val> {
-    result.map_err(|error| match error.cause {
-        Cause::Error(value) => Error::new(value),
-        _ => Error::new(Val::Null),
-    })
+    result.map_err(|error| Error::new(error.cause.into_value().unwrap_or(Val::Null)))
 }
 
 impl fmt::Display for Val {

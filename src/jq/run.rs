@@ -292,21 +292,19 @@ impl Runner {
     }
 
     fn failure(&self, error: Exn, input: &Json) -> RunError {
-        let position =
-            error.at.and_then(|at| self.code.places.get(at as usize)).and_then(|p| self.program.position(*p));
-        let subject = error.subject.as_ref().map(|subject| {
+        let mut error = error;
+        let position = error.at.and_then(|at| self.code.places.get(at as usize)).and_then(|p| self.program.position(*p));
+        let subject = error.take_subject().map(|subject| {
             let path = subject.place().and_then(|(doc, offset)| match input.doc() {
                 Some(mine) if std::rc::Rc::ptr_eq(mine, doc) => doc.path_to(offset),
                 _ => None,
             });
-            (path, clipped(subject))
+            (path, clipped(&subject))
         });
         let (reason, subject) = match error.cause {
-            Cause::Error(value) => (Reason::Raised(write::message(&value)), subject),
             Cause::Halt => (Reason::Halted, None),
-            Cause::Break(_) | Cause::Enough => {
-                (Reason::Raised("`break` outside of its label".to_owned()), None)
-            }
+            Cause::Break(_) | Cause::Enough => (Reason::Raised("`break` outside of its label".to_owned()), None),
+            cause => (Reason::Raised(write::message(&cause.into_value().unwrap_or(Val::Null))), subject),
         };
         RunError { reason, position, subject }
     }

@@ -75,8 +75,9 @@ pub(super) enum Kind {
     Pipe(Box<Term>, Box<Term>),
     Comma(Box<[Term]>),
     Array(Option<Box<Term>>),
-    /// Keys that are constant and differ, each with a term of one output.
-    Record(Box<[(Str, Term)]>),
+    /// Keys that are constant and differ, each with a term of one output; and whether members that
+    /// are null are left out.
+    Record(Box<[(Str, Term)]>, bool),
     Object(Box<[(Term, Term)]>),
     Negate(Box<Term>),
     Binary(Binary, Box<Term>, Box<Term>),
@@ -113,31 +114,27 @@ pub(super) enum Kind {
     Arithmetic(Binary, Box<Term>, Box<Term>),
     /// `path //= value`
     Default(Box<Term>, Box<Term>),
-    /// `with_entries(f)` where `f` looks at the entry only through its key and value, which are in
-    /// these slots: the new key and value, if the entry stays.
+    /// `with_entries(select(keep))` where `keep` looks at the entry only through its key and value,
+    /// which are in these slots.
     Entries {
         key: u32,
         value: u32,
-        body: Box<EntryBody>,
+        keep: Box<Term>,
     },
-    /// `del` of paths of constant keys.
-    Prune(Box<Tree>, Box<Term>),
+    /// `del` of paths that can be followed downwards, and the general way to do it.
+    Prune(Box<Doomed>, Box<Term>),
 }
 
-/// What becomes of an entry.
-pub(super) struct EntryBody {
-    /// Whether it stays.
-    pub(super) keep: Option<Term>,
-    /// A new key.
-    pub(super) key: Option<Term>,
-    /// A new value.
-    pub(super) value: Option<Term>,
-}
-
-/// Members to delete, by key.
+/// What is to be deleted at and below a value.
 #[derive(Default)]
-pub(super) struct Tree {
-    pub(super) members: Vec<(Str, Option<Tree>)>,
+pub(super) struct Doomed {
+    /// The value itself.
+    pub(super) whole: bool,
+    pub(super) members: Vec<(Str, Doomed)>,
+    /// In every child.
+    pub(super) children: Option<Box<Doomed>>,
+    /// What goes only if a condition holds for the value.
+    pub(super) guarded: Vec<(Term, Doomed)>,
 }
 
 pub(super) enum TextPart {
@@ -259,10 +256,12 @@ impl Term {
             Kind::Comma(terms) | Kind::Native(_, terms) | Kind::Special(_, terms) => {
                 terms.iter().for_each(each);
             }
-            Kind::Array(Some(term)) | Kind::Negate(term) | Kind::Label(_, term) | Kind::Prune(_, term) => {
-                each(term)
+            Kind::Array(Some(term)) | Kind::Negate(term) | Kind::Label(_, term) => each(term),
+            Kind::Prune(doomed, term) => {
+                doomed.conditions(each);
+                each(term);
             }
-            Kind::Record(members) => members.iter().for_each(|(_, term)| each(term)),
+            Kind::Record(members, _) => members.iter().for_each(|(_, term)| each(term)),
             Kind::Object(members) => members.iter().for_each(|(key, value)| {
                 each(key);
                 each(value);
@@ -291,9 +290,7 @@ impl Term {
                 Arg::Value(term) => each(term),
                 Arg::Closure(_) | Arg::Same(_) => {}
             }),
-            Kind::Entries { body, .. } => {
-                [&body.keep, &body.key, &body.value].into_iter().flatten().for_each(each);
-            }
+            Kind::Entries { keep, .. } => each(keep),
         }
     }
 
@@ -335,10 +332,12 @@ impl Term {
             Kind::Comma(terms) | Kind::Native(_, terms) | Kind::Special(_, terms) => {
                 terms.iter_mut().for_each(each);
             }
-            Kind::Array(Some(term)) | Kind::Negate(term) | Kind::Label(_, term) | Kind::Prune(_, term) => {
-                each(term)
+            Kind::Array(Some(term)) | Kind::Negate(term) | Kind::Label(_, term) => each(term),
+            Kind::Prune(doomed, term) => {
+                doomed.conditions_mut(each);
+                each(term);
             }
-            Kind::Record(members) => members.iter_mut().for_each(|(_, term)| each(term)),
+            Kind::Record(members, _) => members.iter_mut().for_each(|(_, term)| each(term)),
             Kind::Object(members) => members.iter_mut().for_each(|(key, value)| {
                 each(key);
                 each(value);
@@ -367,9 +366,7 @@ impl Term {
                 Arg::Value(term) => each(term),
                 Arg::Closure(_) | Arg::Same(_) => {}
             }),
-            Kind::Entries { body, .. } => {
-                [&mut body.keep, &mut body.key, &mut body.value].into_iter().flatten().for_each(each);
-            }
+            Kind::Entries { keep, .. } => each(keep),
         }
     }
 
@@ -379,7 +376,7 @@ impl Term {
         let of = |term: &Term| term.outputs.get();
         let all = |terms: &mut dyn Iterator<Item = &Term>| terms.map(of).max().unwrap_or(One);
         match &self.kind {
-            Kind::Input | Kind::Const(_) | Kind::Var(_) | Kind::Array(_) | Kind::Record(_) => One,
+            Kind::Input | Kind::Const(_) | Kind::Var(_) | Kind::Array(_) | Kind::Record(..) => One,
             Kind::Recurse | Kind::Closure(_) => Many,
             Kind::Path(head, steps) => steps.iter().fold(of(head), |most, step| {
                 let most = if step.is_optional { most.max(Maybe) } else { most };
@@ -422,7 +419,15 @@ impl Term {
             },
             // an update without an output makes the state null
             Kind::Reduce(fold) => of(&fold.init),
-            Kind::Foreach(..) | Kind::Destructure(..) => Many,
+            Kind::Foreach(..) => Many,
+            Kind::Destructure(source, patterns, body) => match patterns.patterns.as_slice() {
+                [pattern] => {
+                    let mut most = of(source).max(of(body));
+                    pattern.children(&mut |key| most = most.max(of(key)));
+                    most
+                }
+                _ => Many,
+            },
             Kind::Break(_) => Maybe,
             Kind::Call { function, args, .. } => {
                 let body = functions.get(*function).map_or(One, |function| function.outputs.get());
@@ -511,6 +516,41 @@ impl Pattern {
                     inner.iter().for_each(|inner| inner.children(each));
                 }
             }
+        }
+    }
+}
+
+impl Doomed {
+    /// All of what `more` says, too.
+    pub(super) fn merge(&mut self, more: Doomed) {
+        self.whole |= more.whole;
+        for (key, below) in more.members {
+            match self.members.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, known)) => known.merge(below),
+                None => self.members.push((key, below)),
+            }
+        }
+        if let Some(below) = more.children {
+            self.children.get_or_insert_default().merge(*below);
+        }
+        self.guarded.extend(more.guarded);
+    }
+
+    fn conditions<'t>(&'t self, each: &mut dyn FnMut(&'t Term)) {
+        self.members.iter().for_each(|(_, below)| below.conditions(each));
+        self.children.iter().for_each(|below| below.conditions(each));
+        for (condition, below) in &self.guarded {
+            each(condition);
+            below.conditions(each);
+        }
+    }
+
+    fn conditions_mut(&mut self, each: &mut dyn FnMut(&mut Term)) {
+        self.members.iter_mut().for_each(|(_, below)| below.conditions_mut(each));
+        self.children.iter_mut().for_each(|below| below.conditions_mut(each));
+        for (condition, below) in &mut self.guarded {
+            each(condition);
+            below.conditions_mut(each);
         }
     }
 }

@@ -157,8 +157,78 @@ impl<'p> Machine<'p> {
         Ok(found)
     }
 
+    /// A term's only output where that needs no evaluation: it lies somewhere already.
+    #[inline]
+    fn peek<'v>(&'v self, term: &'v Term, frame: usize, input: &'v Val) -> Option<&'v Val> {
+        match &term.kind {
+            Kind::Const(value) => Some(value),
+            Kind::Input => Some(input),
+            Kind::Var(slot) => match self.entry(frame, *slot) {
+                Entry::Val(value) => Some(value),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether the output of a condition is true.
+    pub(super) fn verdict(&mut self, condition: &'p Term, frame: usize, input: &Val) -> Result<Option<bool>, Exn> {
+        match &condition.kind {
+            Kind::Binary(operator, left, right) if operator.compares() => {
+                self.compare(*operator, left, right, frame, input)
+            }
+            Kind::And(left, right) => match self.verdict(left, frame, input)? {
+                Some(true) => self.verdict(right, frame, input),
+                other => Ok(other),
+            },
+            Kind::Or(left, right) => match self.verdict(left, frame, input)? {
+                Some(false) => self.verdict(right, frame, input),
+                other => Ok(other),
+            },
+            _ => {
+                if let Some(value) = self.peek(condition, frame, input) {
+                    return Ok(Some(value.is_truthy()));
+                }
+                Ok(self.maybe(condition, frame, In::Ref(input))?.map(|value| value.is_truthy()))
+            }
+        }
+    }
+
+    /// Compares the outputs of two terms, where they lie if they can be looked at there.
+    fn compare(
+        &mut self,
+        operator: Binary,
+        left: &'p Term,
+        right: &'p Term,
+        frame: usize,
+        input: &Val,
+    ) -> Result<Option<bool>, Exn> {
+        if let Some(right_value) = self.peek(right, frame, input)
+            && let Some(left_value) = self.peek(left, frame, input)
+        {
+            return Ok(Some(holds(operator, left_value, right_value)));
+        }
+        if let Kind::Const(right) = &right.kind {
+            let Some(left) = self.maybe(left, frame, In::Ref(input))? else { return Ok(None) };
+            return Ok(Some(holds(operator, &left, right)));
+        }
+        let Some(right) = self.maybe(right, frame, In::Ref(input))? else { return Ok(None) };
+        let Some(left) = self.maybe(left, frame, In::Ref(input))? else { return Ok(None) };
+        Ok(Some(holds(operator, &left, &right)))
+    }
+
     /// The output, if any, of a term that has at most one.
+    #[inline]
     pub(super) fn maybe(&mut self, term: &'p Term, frame: usize, input: In<'_>) -> Result<Option<Val>, Exn> {
+        match &term.kind {
+            Kind::Const(value) => Ok(Some(value.clone())),
+            Kind::Var(slot) => Ok(Some(self.var(frame, *slot))),
+            Kind::Path(head, steps) => self.path(head, steps, frame, input.get()),
+            _ => self.maybe_framed(term, frame, input),
+        }
+    }
+
+    fn maybe_framed(&mut self, term: &'p Term, frame: usize, input: In<'_>) -> Result<Option<Val>, Exn> {
         let height = self.stack.len();
         let result = self.maybe_from(term, frame, input, height);
         self.stack.truncate(height);
@@ -193,10 +263,13 @@ impl<'p> Machine<'p> {
                 }
                 Kind::Array(None) => Val::arr(Vec::new()),
                 Kind::Array(Some(inner)) => self.collect(inner, frame, input.get())?,
-                Kind::Record(members) => {
+                Kind::Record(members, is_pruned) => {
                     let mut entries = Vec::with_capacity(members.len());
                     for (key, value) in members {
-                        entries.push((key.clone(), self.one(value, frame, input.lend())?));
+                        let value = self.one(value, frame, input.lend())?;
+                        if !(*is_pruned && matches!(value, Val::Null)) {
+                            entries.push((key.clone(), value));
+                        }
                     }
                     Val::obj(Obj::from_distinct(entries))
                 }
@@ -213,6 +286,12 @@ impl<'p> Machine<'p> {
                     Some(value) => value.negate().map_err(|error| place(error, term))?,
                     None => return Ok(None),
                 },
+                Kind::Binary(operator, left, right) if operator.compares() => {
+                    match self.compare(*operator, left, right, frame, input.get())? {
+                        Some(verdict) => Val::Bool(verdict),
+                        None => return Ok(None),
+                    }
+                }
                 Kind::Binary(operator, left, right) => {
                     let Some(right) = self.maybe(right, frame, input.lend())? else { return Ok(None) };
                     let Some(left) = self.maybe(left, frame, input)? else { return Ok(None) };
@@ -262,15 +341,14 @@ impl<'p> Machine<'p> {
                     text(*format, parts, values).map_err(|error| place(error, term))?
                 }
                 Kind::If(condition, then, otherwise, branch) => {
-                    let Some(value) = self.maybe(condition, frame, input.lend())? else { return Ok(None) };
-                    let holds = value.is_truthy();
+                    let Some(holds) = self.verdict(condition, frame, input.get())? else { return Ok(None) };
                     self.branch(*branch, !holds);
                     term = if holds { then } else { otherwise };
                     continue;
                 }
                 Kind::Try(body, catch) => match self.maybe(body, frame, input.lend()) {
-                    Err(error) if error.is_error() => match (catch, error.cause) {
-                        (Some(catch), Cause::Error(value)) => {
+                    Err(error) if error.is_error() => match catch.as_deref().zip(error.cause.into_value_if(catch.is_some())) {
+                        Some((catch, value)) => {
                             input = In::Own(value);
                             term = catch;
                             continue;
@@ -374,17 +452,26 @@ impl<'p> Machine<'p> {
                         Ok(Some(if old.is_truthy() { old } else { value.clone() }))
                     })?
                 }
-                Kind::Entries { key, value, body } => {
-                    return self.entries(*key, *value, body, frame, input.own(), term).map(Some);
+                Kind::Entries { key, value, keep } => {
+                    return self.entries(*key, *value, keep, frame, input.own(), term).map(Some);
                 }
-                Kind::Prune(tree, general) => match super::update::prune(input.get(), tree) {
+                Kind::Prune(doomed, general) => match self.prune(doomed, frame, input.get())? {
                     Some(pruned) => pruned,
                     None => {
                         term = general;
                         continue;
                     }
                 },
-                Kind::Recurse | Kind::Foreach(..) | Kind::Destructure(..) | Kind::Closure(_) => {
+                Kind::Destructure(source, patterns, body) => {
+                    let Some(value) = self.maybe(source, frame, input.lend())? else { return Ok(None) };
+                    let mut output = None;
+                    self.destructure(patterns, frame, input.get(), &value, &mut |this| {
+                        output = this.maybe(body, frame, input.lend())?;
+                        Ok(())
+                    })?;
+                    return Ok(output);
+                }
+                Kind::Recurse | Kind::Foreach(..) | Kind::Closure(_) => {
                     return self.first(term, frame, input);
                 }
             };
@@ -583,8 +670,8 @@ impl<'p> Machine<'p> {
                         result
                     });
                     match result {
-                        Err(error) if !escaped && error.is_error() => match (catch, error.cause) {
-                            (Some(catch), Cause::Error(value)) => {
+                        Err(error) if !escaped && error.is_error() => match catch.as_deref().zip(error.cause.into_value_if(catch.is_some())) {
+                            Some((catch, value)) => {
                                 input = In::Own(value);
                                 term = catch;
                             }
@@ -704,7 +791,7 @@ impl<'p> Machine<'p> {
                 | Kind::Const(_)
                 | Kind::Var(_)
                 | Kind::Array(_)
-                | Kind::Record(_)
+                | Kind::Record(..)
                 | Kind::Break(_)
                 | Kind::Update(..)
                 | Kind::Entries { .. } => {
@@ -735,18 +822,19 @@ impl<'p> Machine<'p> {
         frame: usize,
         input: &Val,
     ) -> Result<Option<Val>, Exn> {
-        let (first, rest);
-        let mut value = if matches!(head.kind, Kind::Input) {
-            (first, rest) = (&steps[0], &steps[1..]);
-            match self.step(first, frame, input, input) {
-                Ok(Some(value)) => value,
-                other => return optional(other, first),
-            }
-        } else {
-            rest = steps;
-            match self.maybe(head, frame, In::Ref(input))? {
-                Some(value) => value,
-                None => return Ok(None),
+        let (first, rest) = (&steps[0], &steps[1..]);
+        let mut value = match (&first.kind, self.peek(head, frame, input)) {
+            // the head lies somewhere: its member is all that is copied
+            (StepKind::Key(key), Some(head)) => match head.member(key) {
+                Ok(value) => value,
+                Err(error) => return optional(Err(error.at(first.at)), first),
+            },
+            _ => {
+                let Some(head) = self.maybe(head, frame, In::Ref(input))? else { return Ok(None) };
+                match self.step(first, frame, input, &head) {
+                    Ok(Some(value)) => value,
+                    other => return optional(other, first),
+                }
             }
         };
         for step in rest {
@@ -1277,19 +1365,28 @@ fn insert(object: &mut Obj, key: Val, value: Val) -> Result<(), Exn> {
 }
 
 pub(super) fn compute(operator: Binary, left: Val, right: &Val) -> Result<Val, Exn> {
-    Ok(Val::Bool(match operator {
-        Binary::Add => return left.add(right),
-        Binary::Subtract => return left.subtract(right),
-        Binary::Multiply => return left.multiply(right),
-        Binary::Divide => return left.divide(right),
-        Binary::Remainder => return left.remainder(right),
-        Binary::Equal => value::equal(&left, right),
-        Binary::NotEqual => !value::equal(&left, right),
-        Binary::Less => value::less(&left, right),
-        Binary::LessOrEqual => value::less_or_equal(&left, right),
-        Binary::Greater => value::less(right, &left),
-        Binary::GreaterOrEqual => value::less_or_equal(right, &left),
-    }))
+    match operator {
+        Binary::Add => left.add(right),
+        Binary::Subtract => left.subtract(right),
+        Binary::Multiply => left.multiply(right),
+        Binary::Divide => left.divide(right),
+        Binary::Remainder => left.remainder(right),
+        comparison => Ok(Val::Bool(holds(comparison, &left, right))),
+    }
+}
+
+/// Whether a comparison holds. Other operators are none.
+#[inline]
+fn holds(operator: Binary, left: &Val, right: &Val) -> bool {
+    match operator {
+        Binary::Equal => value::equal(left, right),
+        Binary::NotEqual => !value::equal(left, right),
+        Binary::Less => value::less(left, right),
+        Binary::LessOrEqual => value::less_or_equal(left, right),
+        Binary::Greater => value::less(right, left),
+        Binary::GreaterOrEqual => value::less_or_equal(right, left),
+        Binary::Add | Binary::Subtract | Binary::Multiply | Binary::Divide | Binary::Remainder => false,
+    }
 }
 
 /// Puts a string together. `values` are the outputs of its terms, the last first.

@@ -11,13 +11,13 @@ use std::rc::Rc;
 use std::sync::LazyLock;
 
 use super::code::{
-    Arg, Code, EntryBody, Fold, Function, Kind, Outputs, Pattern, Patterns, Place, Slot, Special, Step,
-    StepKind, Term, TextPart, Tree,
+    Arg, Code, Doomed, Fold, Function, Kind, Outputs, Pattern, Patterns, Place, Slot, Special, Step, StepKind, Term, TextPart,
 };
 use super::eval::Machine;
 use super::native::Native;
 use super::natives::{self, format};
-use super::update::constant_keys;
+use super::special::is_not_null;
+use super::update;
 use crate::jq::syntax::{self, Binary, Def, Kind as Syntax, Part, Span};
 use crate::jq::value::{Str, Val, parse_literal};
 
@@ -952,11 +952,14 @@ impl<'a> Lowerer<'a> {
                 };
                 lowered.push(term);
             }
-            if *special == Special::Del
-                && let Some(tree) = tree_of(&lowered[0])
-            {
-                let general = self.make(Kind::Special(*special, lowered.into()), span);
-                return Some(self.make(Kind::Prune(Box::new(tree), Box::new(general)), span));
+            if *special == Special::Del {
+                // the paths are lowered twice: for the way down, and for the general way
+                let whole = Doomed { whole: true, ..Doomed::default() };
+                let paths = self.elsewhere(|this| this.term(&args[0], scope));
+                if let Some(doomed) = update::doomed(paths, whole) {
+                    let general = self.make(Kind::Special(*special, lowered.into()), span);
+                    return Some(self.make(Kind::Prune(Box::new(doomed), Box::new(general)), span));
+                }
             }
             return Some(self.make(Kind::Special(*special, lowered.into()), span));
         }
@@ -1009,8 +1012,7 @@ impl<'a> Lowerer<'a> {
             return None;
         }
         self.uses_input();
-        let body = EntryBody { keep: Some(condition), key: None, value: None };
-        Some(self.make(Kind::Entries { key, value, body: Box::new(body) }, span))
+        Some(self.make(Kind::Entries { key, value, keep: Box::new(condition) }, span))
     }
 
     fn call_node(
@@ -1290,20 +1292,6 @@ fn fold(term: Term) -> Term {
     }
 }
 
-/// The members that a `del` of constant paths takes out.
-fn tree_of(paths: &Term) -> Option<Tree> {
-    let mut tree = Tree::default();
-    match &paths.kind {
-        Kind::Comma(paths) => {
-            for path in paths {
-                tree.add(&constant_keys(path)?);
-            }
-        }
-        _ => tree.add(&constant_keys(paths)?),
-    }
-    Some(tree)
-}
-
 /// Whether a term calls a function of this name. Another of the same name inside counts too.
 fn calls(term: &syntax::Term, name: &str, arity: usize) -> bool {
     use Syntax as S;
@@ -1387,6 +1375,14 @@ impl Term {
     /// Makes records of the objects whose keys are constant and whose values have one output each.
     fn make_records(&mut self) {
         self.children_mut(&mut Term::make_records);
+        if let Kind::Pipe(first, second) = &mut self.kind
+            && let (Kind::Record(members, _), Kind::Entries { value, keep, .. }) = (&mut first.kind, &second.kind)
+            && is_not_null(keep, *value)
+        {
+            // what would be taken out again is not put in
+            self.kind = Kind::Record(std::mem::take(members), true);
+            return;
+        }
         let Kind::Object(members) = &mut self.kind else { return };
         let mut keys: Vec<&Str> = Vec::with_capacity(members.len());
         for (key, value) in members.iter() {
@@ -1401,7 +1397,7 @@ impl Term {
             Kind::Const(Val::Str(name)) => (name, value),
             _ => (Str::EMPTY, value),
         });
-        self.kind = Kind::Record(members.collect());
+        self.kind = Kind::Record(members.collect(), false);
     }
 }
 

@@ -1,10 +1,11 @@
 //! The functions that take terms and that the evaluator knows itself.
 
-use super::code::{EntryBody, Outputs, Special, Term};
+use super::code::{Kind, Outputs, Special, Term};
 use super::eval::{In, Machine, Out, ended, place};
 use super::natives::regex;
 use super::paths::Trail;
 use crate::jq::budget;
+use crate::jq::syntax::Binary;
 use crate::jq::value::{self, Cause, Exn, Obj, Raised, Str, Val};
 
 impl<'p> Machine<'p> {
@@ -302,90 +303,89 @@ impl<'p> Machine<'p> {
         Ok(())
     }
 
-    /// `with_entries` with the entry in two slots.
+    /// `with_entries(select(keep))` with the key and value of the entry in two slots.
     pub(super) fn entries(
         &mut self,
         key_slot: u32,
         value_slot: u32,
-        body: &'p EntryBody,
+        keep: &'p Term,
         frame: usize,
         input: Val,
         term: &'p Term,
     ) -> Result<Val, Exn> {
         budget::at(term.at);
-        let members = match &input {
-            // an array has its indices as keys, which no object can take
-            value if value.is_object() => value.as_members().unwrap_or_default(),
-            other => return Err(place(super::natives::no_keys(other), term)),
+        let members = match input.as_members() {
+            Some(members) => members,
+            None => return self.indexed_entries(key_slot, value_slot, keep, frame, &input, term),
         };
-        let mut kept: Vec<(Str, Val)> = Vec::new();
-        let mut changed = false;
-        let mut renamed = false;
+        budget::work(members.len());
+        let is_null_check = is_not_null(keep, value_slot);
+        let mut kept: Option<Vec<(Str, Val)>> = None;
         for (at, (name, member)) in members.iter().enumerate() {
-            budget::tick();
-            let (key, value) = self.with_slot(frame, key_slot, Val::Str(name.clone()), |this| {
-                this.with_slot(frame, value_slot, member.clone(), |this| {
-                    this.entry_of(body, frame, name, member)
-                })
-            })?;
-            let is_same = key.is_none() && value.as_ref().is_some_and(|value| value.is_same(member));
-            if !changed && !is_same {
-                changed = true;
-                kept.reserve(members.len());
-                kept.extend(members.iter().take(at).cloned());
-            }
-            let (true, Some(value)) = (changed, value) else { continue };
-            match key {
-                Some(Val::Str(key)) => {
-                    renamed = true;
-                    kept.push((key, value));
+            let is_kept = if is_null_check {
+                !matches!(member, Val::Null)
+            } else {
+                self.entry_verdict(key_slot, value_slot, keep, frame, Val::Str(name.clone()), member.clone())?
+            };
+            match (&mut kept, is_kept) {
+                (None, true) => {}
+                (None, false) => {
+                    let mut before = Vec::with_capacity(members.len());
+                    before.extend(members[..at].iter().cloned());
+                    kept = Some(before);
                 }
-                None => kept.push((name.clone(), value)),
-                Some(other) => {
-                    let message = format!(
-                        "Cannot use {} ({}) as object key",
-                        other.type_name(),
-                        value::clip(&other, 11)
-                    );
-                    return Err(place(Raised::about(&other, message), term));
-                }
+                (Some(kept), true) => kept.push((name.clone(), member.clone())),
+                (Some(_), false) => {}
             }
         }
-        Ok(match (changed, renamed) {
-            (false, _) => input,
-            (true, false) => Val::obj(Obj::from_distinct(kept)),
-            (true, true) => Val::obj(kept.into_iter().collect()),
+        Ok(match kept {
+            None => input,
+            Some(kept) => Val::obj(Obj::from_distinct(kept)),
         })
     }
 
-    /// The new key, if it is another, and the value of an entry; no value if it goes.
-    fn entry_of(
+    fn entry_verdict(
         &mut self,
-        body: &'p EntryBody,
+        key_slot: u32,
+        value_slot: u32,
+        keep: &'p Term,
         frame: usize,
-        name: &Str,
-        member: &Val,
-    ) -> Result<(Option<Val>, Option<Val>), Exn> {
-        let nothing = Val::Null;
-        if let Some(keep) = &body.keep {
-            match self.maybe(keep, frame, In::Ref(&nothing))? {
-                Some(verdict) if verdict.is_truthy() => {}
-                _ => return Ok((None, None)),
+        key: Val,
+        value: Val,
+    ) -> Result<bool, Exn> {
+        let verdict = self.with_slot(frame, key_slot, key, |this| {
+            this.with_slot(frame, value_slot, value, |this| this.verdict(keep, frame, &Val::Null))
+        })?;
+        Ok(verdict.unwrap_or(false))
+    }
+
+    /// The same for an array, whose keys are numbers: what is kept cannot be a member.
+    fn indexed_entries(
+        &mut self,
+        key_slot: u32,
+        value_slot: u32,
+        keep: &'p Term,
+        frame: usize,
+        input: &Val,
+        term: &'p Term,
+    ) -> Result<Val, Exn> {
+        let Some(items) = input.as_items() else { return Err(place(super::natives::no_keys(input), term)) };
+        for (at, item) in items.iter().enumerate() {
+            let key = Val::of_usize(at);
+            if self.entry_verdict(key_slot, value_slot, keep, frame, key.clone(), item.clone())? {
+                let message = format!("Cannot use number ({at}) as object key");
+                return Err(place(Raised::about(&key, message), term));
             }
         }
-        let key = match &body.key {
-            Some(key) => match self.maybe(key, frame, In::Own(Val::Str(name.clone())))? {
-                Some(key) => Some(key),
-                None => return Ok((None, None)),
-            },
-            None => None,
-        };
-        let value = match &body.value {
-            Some(value) => self.maybe(value, frame, In::Own(member.clone()))?,
-            None => Some(member.clone()),
-        };
-        Ok((key, value))
+        Ok(Val::record([]))
     }
+}
+
+/// Whether a condition is `.value != null` of the entry in `slot`.
+pub(super) fn is_not_null(keep: &Term, slot: u32) -> bool {
+    let Kind::Binary(Binary::NotEqual, left, right) = &keep.kind else { return false };
+    let is_value = matches!(&left.kind, Kind::Var(var) if (var.up, var.slot) == (0, slot));
+    is_value && matches!(right.as_const(), Some(Val::Null))
 }
 
 /// The count of `limit` and `skip`.
@@ -393,7 +393,7 @@ fn counter(count: &Val, name: &str) -> Result<u64, Exn> {
     match count.as_f64() {
         Some(n) if n < 0.0 => value::raise(format!("{name} doesn't support negative count")),
         Some(n) => Ok(n.ceil() as u64),
-        None => Err(Raised::typed(count, &format!("cannot be the count of {name}"))),
+        None => Err(Raised::typed(count, format!("cannot be the count of {name}"))),
     }
 }
 

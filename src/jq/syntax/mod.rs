@@ -197,3 +197,18 @@ pub(super) enum Binary {
     Greater,
     GreaterOrEqual,
 }
+
+impl Binary {
+    /// Whether it compares rather than computes.
+    pub(super) fn compares(self) -> bool {
+        matches!(
+            self,
+            Binary::Equal
+                | Binary::NotEqual
+                | Binary::Less
+                | Binary::LessOrEqual
+                | Binary::Greater
+                | Binary::GreaterOrEqual
+        )
+    }
+}

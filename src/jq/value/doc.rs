@@ -49,6 +49,7 @@ enum Kind {
 struct Nodes {
     nodes: Vec<Node>,
     open: u32,
+    has_breaks: bool,
 }
 
 impl Tape for Nodes {
@@ -65,6 +66,11 @@ impl Tape for Nodes {
         let number = self.nodes.len() as u32;
         self.nodes.push(Node { at: start as u32, len: self.open, next: 0, kind });
         self.open = number;
+    }
+
+    #[inline]
+    fn line_break(&mut self) {
+        self.has_breaks = true;
     }
 
     #[inline]
@@ -86,11 +92,9 @@ impl Doc {
         }
         // security events have a token every dozen bytes; with less room the table grows
         let room = text.len() / 12 + 4;
-        let mut tape = Nodes { nodes: Vec::with_capacity(room), open: u32::MAX };
+        let mut tape = Nodes { nodes: Vec::with_capacity(room), open: u32::MAX, has_breaks: false };
         json::scan(&text, max_depth, &mut tape)?;
-        // valid text has no line break inside a string
-        let has_breaks = memchr::memchr2(b'\n', b'\r', &text).is_some();
-        Ok(Rc::new(Doc { text, nodes: tape.nodes, has_breaks }))
+        Ok(Rc::new(Doc { text, nodes: tape.nodes, has_breaks: tape.has_breaks }))
     }
 
     /// A document of one number.
@@ -118,6 +122,17 @@ impl Doc {
     /// A string's content between its quotes, escapes and all.
     fn content(&self, node: Node) -> &[u8] {
         self.text_at(node.at + 1, node.len - 2).unwrap_or_default()
+    }
+
+    /// The length and the first seven bytes of a string, as one number.
+    fn fingerprint(&self, node: Node) -> u64 {
+        let start = node.at as usize + 1;
+        let word = match self.text.get(start..start + 8) {
+            Some(bytes) => u64::from_le_bytes(bytes.try_into().unwrap_or_default()),
+            None => 0,
+        };
+        let kept = u64::MAX >> (64 - 8 * (node.len - 2).clamp(1, 7));
+        (word & kept) | u64::from(node.len) << 56
     }
 
     fn value(self: &Rc<Self>, number: u32) -> Val {
@@ -373,11 +388,32 @@ impl Raw {
             let mut seen = HashSet::new();
             return !keys().all(|key| seen.insert(unescape(self.doc.content(key))));
         }
+        // most keys differ in their length or their first bytes
+        let mut seen = [0; FEW as usize];
         keys().enumerate().any(|(at, key)| {
-            keys()
-                .take(at)
-                .any(|other| other.len == key.len && self.doc.content(other) == self.doc.content(key))
+            let mark = self.doc.fingerprint(key);
+            let is_known = seen[..at].contains(&mark);
+            seen[at] = mark;
+            is_known && keys().take(at).any(|other| self.doc.content(other) == self.doc.content(key))
         })
+    }
+
+    /// Calls `each` with the key of each member as it is written, its name, and its value. Keys must
+    /// differ.
+    pub(in crate::jq) fn for_each_member(&self, mut each: impl FnMut(&[u8], &dyn Fn() -> Str, &dyn Fn() -> Val)) {
+        let object = self.node();
+        let mut number = self.node + 1;
+        while number < object.next {
+            let key = self.doc.node(number);
+            let value = number + 1;
+            if key.kind == Kind::Scalar(Scalar::Plain) {
+                each(self.doc.content(key), &|| self.doc.string(key), &|| self.doc.value(value));
+            } else {
+                let name = unescape(self.doc.content(key));
+                each(name.as_bytes(), &|| Str::new(&name), &|| self.doc.value(value));
+            }
+            number = self.doc.node(value).next;
+        }
     }
 
     /// The object with its members as values, each key once.

@@ -1,5 +1,7 @@
 //! Errors that a program raises.
 
+use std::borrow::Cow;
+
 use super::{Str, Val};
 use crate::jq::write;
 
@@ -21,6 +23,9 @@ pub(in crate::jq) struct Raised {
 pub(in crate::jq) enum Cause {
     /// An error, which is a value.
     Error(Val),
+    /// An error whose message is made when somebody wants it: many are raised only to be dropped by
+    /// `?` and `//`. Of the second value there is not always one.
+    Typed(Val, Option<Val>, Cow<'static, str>),
     /// `break` out of the label with this number.
     Break(u64),
     /// `halt`.
@@ -48,7 +53,7 @@ impl Raised {
 
     /// Whether `try` catches it.
     pub(in crate::jq) fn is_error(&self) -> bool {
-        matches!(self.cause, Cause::Error(_))
+        matches!(self.cause, Cause::Error(_) | Cause::Typed(..))
     }
 
     /// Whether it leaves this label.
@@ -74,17 +79,48 @@ impl Raised {
     }
 
     /// `number (1) cannot be …`, as jq words it.
-    pub(in crate::jq) fn typed(subject: &Val, message: &str) -> Exn {
-        Raised::about(subject, format!("{} ({}) {message}", subject.type_name(), clip(subject, 11)))
+    pub(in crate::jq) fn typed(subject: &Val, message: impl Into<Cow<'static, str>>) -> Exn {
+        Raised::new(Cause::Typed(subject.clone(), None, message.into()))
     }
 
     /// `number (1) and string ("a") cannot be …`.
-    pub(in crate::jq) fn typed2(a: &Val, b: &Val, message: &str) -> Exn {
-        let message =
-            format!("{} ({}) and {} ({}) {message}", a.type_name(), clip(a, 11), b.type_name(), clip(b, 11));
-        // the one that is still part of the event says more about where
-        let subject = if a.place().is_none() && b.place().is_some() { b } else { a };
-        Raised::about(subject, message)
+    pub(in crate::jq) fn typed2(a: &Val, b: &Val, message: impl Into<Cow<'static, str>>) -> Exn {
+        Raised::new(Cause::Typed(a.clone(), Some(b.clone()), message.into()))
+    }
+
+    /// What the error was about, if that is known.
+    pub(in crate::jq) fn take_subject(&mut self) -> Option<Val> {
+        match &self.cause {
+            // of two values the one that is still part of the event says more about where
+            Cause::Typed(a, Some(b), _) if a.place().is_none() && b.place().is_some() => Some(b.clone()),
+            Cause::Typed(a, ..) => Some(a.clone()),
+            _ => self.subject.take(),
+        }
+    }
+}
+
+impl Cause {
+    /// The value of an error, if somebody wants it.
+    pub(in crate::jq) fn into_value_if(self, is_wanted: bool) -> Option<Val> {
+        if is_wanted { self.into_value() } else { None }
+    }
+
+    /// The value of an error. Nothing else has one.
+    pub(in crate::jq) fn into_value(self) -> Option<Val> {
+        match self {
+            Cause::Error(value) => Some(value),
+            Cause::Typed(a, None, message) => {
+                Some(Val::string(format!("{} ({}) {message}", a.type_name(), clip(&a, 11))))
+            }
+            Cause::Typed(a, Some(b), message) => Some(Val::string(format!(
+                "{} ({}) and {} ({}) {message}",
+                a.type_name(),
+                clip(&a, 11),
+                b.type_name(),
+                clip(&b, 11)
+            ))),
+            Cause::Break(_) | Cause::Halt | Cause::Enough => None,
+        }
     }
 }
 

@@ -111,6 +111,14 @@ impl Obj {
     }
 }
 
+impl<R: std::slice::SliceIndex<[(Str, Val)]>> std::ops::Index<R> for Obj {
+    type Output = R::Output;
+
+    fn index(&self, range: R) -> &R::Output {
+        &self.entries[range]
+    }
+}
+
 impl FromIterator<(Str, Val)> for Obj {
     fn from_iter<I: IntoIterator<Item = (Str, Val)>>(entries: I) -> Self {
         let mut object = Obj::new();

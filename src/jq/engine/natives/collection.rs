@@ -134,34 +134,19 @@ pub(super) const NATIVES: &[Native] = &[
             Err(Raised::typed2(&value, &args[0], "cannot be merged: both must be objects"))
         }
     }),
+    native("flatten_keys", 0, |value, _| Ok(flat(&value, &Str::new(".")))),
     native("flatten_keys", 1, |value, args| {
-        let separator = string(&args[0], "the separator of flatten_keys")?;
-        let mut flat = Obj::new();
-        flatten_keys(&value, "", separator, &mut flat);
-        Ok(Val::obj(flat))
+        string(&args[0], "the separator of flatten_keys").map(|separator| flat(&value, separator))
     }),
-    native("unflatten_keys", 1, |value, args| {
-        let separator = string(&args[0], "the separator of unflatten_keys")?;
-        let Some(members) = value.as_members() else {
-            return Err(Raised::typed(&value, "cannot be unflattened: it is not an object"));
-        };
-        let mut whole = Val::obj(Obj::new());
-        for (key, member) in members.iter() {
-            let path: Vec<Val> = match separator.as_str() {
-                "" => vec![Val::Str(key.clone())],
-                separator => key.as_str().split(separator).map(Val::str).collect(),
-            };
-            whole = set_path(whole, &path, member.clone())?;
-        }
-        Ok(whole)
-    }),
+    native("unflatten", 0, |value, _| unflatten(&value, &Str::new("."))),
+    native("unflatten", 1, |value, args| unflatten(&value, string(&args[0], "the separator of unflatten")?)),
 ];
 
 /// A string argument, or an error that says which.
 pub(super) fn string<'v>(value: &'v Val, what: &str) -> Result<&'v Str, Exn> {
     match value {
         Val::Str(text) => Ok(text),
-        other => Err(Raised::typed(other, &format!("cannot be {what}: it is not a string"))),
+        other => Err(Raised::typed(other, format!("cannot be {what}: it is not a string"))),
     }
 }
 
@@ -379,6 +364,27 @@ fn drop_nulls(value: &Val) -> Option<Val> {
         }
         scalar => Some(scalar.clone()),
     }
+}
+
+fn flat(value: &Val, separator: &Str) -> Val {
+    let mut flat = Obj::new();
+    flatten_keys(value, "", separator, &mut flat);
+    Val::obj(flat)
+}
+
+fn unflatten(value: &Val, separator: &Str) -> Result<Val, Exn> {
+    let Some(members) = value.as_members() else {
+        return Err(Raised::typed(value, "cannot be unflattened: it is not an object"));
+    };
+    let mut whole = Val::obj(Obj::new());
+    for (key, member) in members.iter() {
+        let path: Vec<Val> = match separator.as_str() {
+            "" => vec![Val::Str(key.clone())],
+            separator => key.as_str().split(separator).map(Val::str).collect(),
+        };
+        whole = set_path(whole, &path, member.clone())?;
+    }
+    Ok(whole)
 }
 
 fn flatten_keys(value: &Val, prefix: &str, separator: &Str, flat: &mut Obj) {

@@ -150,14 +150,14 @@ fn from_iso(value: &Val) -> Result<Val, Exn> {
             let digits = text[19..].strip_prefix('.').unwrap_or_default();
             let length = digits.bytes().take_while(u8::is_ascii_digit).count();
             let seconds = ms.div_euclid(1000);
-            match digits[..length].trim_end_matches('0') {
-                "" => Ok(Val::Int(seconds)),
-                // all digits count, also those below a millisecond
-                fraction => {
-                    let fraction: f64 = format!("0.{fraction}").parse().unwrap_or(0.0);
-                    Ok(Val::Float(seconds as f64 + fraction))
-                }
+            // all digits count, also those below a millisecond, as far as a float can tell
+            let digits = &digits[..length.min(15)];
+            let numerator = digits.bytes().fold(0_u64, |number, digit| number * 10 + u64::from(digit & 15));
+            if numerator == 0 {
+                return Ok(Val::Int(seconds));
             }
+            let fraction = numerator as f64 / 10_f64.powi(digits.len() as i32);
+            Ok(Val::Float(seconds as f64 + fraction))
         }
         _ => {
             let message = format!("date \"{text}\" does not match format \"%Y-%m-%dT%H:%M:%SZ\"");

@@ -52,7 +52,7 @@ fn text_of(value: &Val) -> Result<String, Exn> {
 
 fn row(value: &Val, separator: &str, name: &str, field: fn(&str) -> String) -> Result<Val, Exn> {
     let Some(items) = value.as_items() else {
-        return Err(Raised::typed(value, &format!("cannot be {name}-formatted, only array")));
+        return Err(Raised::typed(value, format!("cannot be {name}-formatted, only array")));
     };
     let mut fields = Vec::with_capacity(items.len());
     for item in items.iter() {
@@ -61,7 +61,7 @@ fn row(value: &Val, separator: &str, name: &str, field: fn(&str) -> String) -> R
             Val::Bool(flag) => flag.to_string(),
             Val::Str(text) => field(text.as_str()),
             number if number.as_f64().is_some() => to_json(number)?,
-            other => return Err(Raised::typed(other, &format!("is not valid in a {name} row"))),
+            other => return Err(Raised::typed(other, format!("is not valid in a {name} row"))),
         });
     }
     Ok(Val::string(fields.join(separator)))

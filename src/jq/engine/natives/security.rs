@@ -62,9 +62,9 @@ pub const DOCS: &[Doc] = &[
     },
     Doc {
         name: "flatten_keys",
-        usage: "flatten_keys($separator)",
+        usage: "flatten_keys, flatten_keys($separator)",
         subject: "Objects",
-        about: "One level of members, named by the path that led to each. Items of arrays are named by their number; empty objects and arrays stay.",
+        about: "One level of members, each named by the path that led to it, joined by the separator (`.`). Items of arrays are named by their number; empty objects and arrays stay.",
         examples: &[example(
             r#"flatten_keys(".")"#,
             r#"{"a":{"b":1,"c":[2,3]}}"#,
@@ -72,11 +72,11 @@ pub const DOCS: &[Doc] = &[
         )],
     },
     Doc {
-        name: "unflatten_keys",
-        usage: "unflatten_keys($separator)",
+        name: "unflatten",
+        usage: "unflatten, unflatten($separator)",
         subject: "Objects",
-        about: "The inverse: names are taken apart at the separator. Numbers stay names of members.",
-        examples: &[example(r#"unflatten_keys(".")"#, r#"{"a.b":1,"a.c":2}"#, r#"{"a":{"b":1,"c":2}}"#)],
+        about: "The inverse of `flatten_keys`: names are taken apart at the separator. Numbers stay names of members.",
+        examples: &[example("unflatten", r#"{"a.b":1,"a.c":2}"#, r#"{"a":{"b":1,"c":2}}"#)],
     },
     Doc {
         name: "to_epoch_ms",
