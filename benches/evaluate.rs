@@ -30,8 +30,12 @@ fn main() {
         return;
     };
     let text = Bytes::from(std::fs::read(events).expect("read the events"));
-    let lines: Vec<Bytes> =
-        text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).take(EVENTS).map(|line| text.slice_ref(line)).collect();
+    let lines: Vec<Bytes> = text
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .take(EVENTS)
+        .map(|line| text.slice_ref(line))
+        .collect();
     let bytes: usize = lines.iter().map(Bytes::len).sum();
     println!("{} events of {} bytes", lines.len(), bytes / lines.len());
     with_stack(|| {

@@ -69,7 +69,11 @@ fn first_sentence(about: &str) -> &str {
 fn page(doc: &Doc) -> String {
     let mut out = format!("{}\n\n{}\n", doc.usage, doc.about);
     for example in doc.examples {
-        let _ = write!(out, "\n  {}\n    input   {}\n    output  {}\n", example.program, example.input, example.output);
+        let _ = write!(
+            out,
+            "\n  {}\n    input   {}\n    output  {}\n",
+            example.program, example.input, example.output
+        );
     }
     out
 }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::{exit, print, print_diagnostics, wants_colour};
 use crate::config::{Diagnostic, SourceFile};
-use crate::event::{Derivation, Event, Meta, Origin, Payload, Place, json};
+use crate::event::{Derivation, Event, Meta, Origin, Payload, Place, TextHash, json};
 use crate::jq::{self, Engine, Json, Limits, Runner, WriteLimits};
 use crate::sink::append_pretty;
 use crate::source::framing::Framer;
@@ -155,7 +155,7 @@ fn origin(place: Place) -> Arc<Origin> {
 }
 
 fn meta(origin: &Origin, offset: u64) -> Meta<'_> {
-    Meta { origin, offset, text_hash: 0, derivation: Derivation::default() }
+    Meta { origin, offset, text_hash: TextHash::Known(0), derivation: Derivation::default() }
 }
 
 struct Session<'a> {

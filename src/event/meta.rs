@@ -35,11 +35,29 @@ pub struct Meta<'a> {
     pub origin: &'a Origin,
     /// Position in the place.
     pub offset: u64,
-    /// Hash of the original text, for the id of events whose place has no identity; see
-    /// [`Place::text_hash`].
-    pub text_hash: u64,
+    /// Hash of the original text, for the id of events whose place has no identity.
+    pub text_hash: TextHash<'a>,
     /// Steps since the source.
     pub derivation: Derivation,
+}
+
+/// The hash of an event's text, or the text that it can be made of when somebody asks.
+#[derive(Debug, Clone, Copy)]
+pub enum TextHash<'a> {
+    /// What [`Place::text_hash`] gave.
+    Known(u64),
+    /// The text itself.
+    Of(&'a [u8]),
+}
+
+impl TextHash<'_> {
+    /// The hash, for an event of this place.
+    pub fn get(self, place: &Place) -> u64 {
+        match self {
+            TextHash::Known(hash) => hash,
+            TextHash::Of(text) => place.text_hash(text),
+        }
+    }
 }
 
 impl Place {
@@ -74,7 +92,7 @@ impl Meta<'_> {
         match &self.origin.place {
             Place::Stdin => {
                 bytes.extend_from_slice(b"stdin\0");
-                bytes.extend_from_slice(&self.text_hash.to_le_bytes());
+                bytes.extend_from_slice(&self.text_hash.get(&self.origin.place).to_le_bytes());
             }
             Place::File { identity, .. } => {
                 bytes.extend_from_slice(b"file\0");

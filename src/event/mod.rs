@@ -20,7 +20,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-pub use meta::{Derivation, Meta, error_record};
+pub use meta::{Derivation, Meta, TextHash, error_record};
 
 /// What all events of one batch share.
 #[derive(Debug)]

@@ -293,7 +293,8 @@ impl Runner {
 
     fn failure(&self, error: Exn, input: &Json) -> RunError {
         let mut error = error;
-        let position = error.at.and_then(|at| self.code.places.get(at as usize)).and_then(|p| self.program.position(*p));
+        let position =
+            error.at.and_then(|at| self.code.places.get(at as usize)).and_then(|p| self.program.position(*p));
         let subject = error.take_subject().map(|subject| {
             let path = subject.place().and_then(|(doc, offset)| match input.doc() {
                 Some(mine) if std::rc::Rc::ptr_eq(mine, doc) => doc.path_to(offset),
@@ -303,7 +304,9 @@ impl Runner {
         });
         let (reason, subject) = match error.cause {
             Cause::Halt => (Reason::Halted, None),
-            Cause::Break(_) | Cause::Enough => (Reason::Raised("`break` outside of its label".to_owned()), None),
+            Cause::Break(_) | Cause::Enough => {
+                (Reason::Raised("`break` outside of its label".to_owned()), None)
+            }
             cause => (Reason::Raised(write::message(&cause.into_value().unwrap_or(Val::Null))), subject),
         };
         RunError { reason, position, subject }

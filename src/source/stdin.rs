@@ -1,10 +1,9 @@
 //! `stdin`: events from standard input.
 
-use std::io::Read as _;
 use std::sync::Arc;
 
-use bytes::BytesMut;
 use chrono::Utc;
+use rustix::buffer::spare_capacity;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -54,15 +53,15 @@ impl SourceFactory for Stdin {
 impl Stdin {
     fn read(&self, name: &Arc<str>, emitter: &Emitter) -> Result<(), SourceError> {
         let mut framer = Framer::new(self.codec, self.max_line.as_usize(), 0, false);
-        // reads as large as these go past the buffer: each returns what the pipe has, when it has it
-        let mut input = std::io::stdin().lock();
         while !emitter.is_stopped() {
-            let mut chunk = BytesMut::zeroed(BATCH_BYTES);
-            let read = match input.read(&mut chunk) {
+            // into memory that nobody has cleared before: each read returns what the pipe has
+            let mut chunk = Vec::with_capacity(BATCH_BYTES);
+            let read = match rustix::io::read(rustix::stdio::stdin(), spare_capacity(&mut chunk)) {
                 Ok(read) => read,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(rustix::io::Errno::INTR) => continue,
                 Err(error) => {
-                    return Err(SourceError::Io { context: "cannot read standard input".to_owned(), error });
+                    let context = "cannot read standard input".to_owned();
+                    return Err(SourceError::Io { context, error: error.into() });
                 }
             };
             emitter.holds(true);
@@ -70,8 +69,7 @@ impl Stdin {
             if read == 0 {
                 framer.finish(true, &mut events);
             } else {
-                chunk.truncate(read);
-                framer.feed(chunk.freeze(), &mut events);
+                framer.feed(chunk.into(), &mut events);
             }
             for events in split(events) {
                 let origin = Origin { source: name.clone(), place: Place::Stdin, ingested_at: Utc::now() };

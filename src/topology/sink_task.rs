@@ -16,7 +16,7 @@ use super::load::Retry;
 use super::source_task::BestEffortQueue;
 use super::worker::{Pool, Work};
 use crate::event::token::Outcome;
-use crate::event::{Meta, error_record};
+use crate::event::{Meta, TextHash, error_record};
 use crate::sink::{Delivery, PartEvent, Rejection, Sink, SinkError, WriteError};
 
 /// Deliveries that may wait on one edge.
@@ -128,7 +128,7 @@ impl SinkTask {
             let meta = Meta {
                 origin: &delivery.origin,
                 offset: event.offset,
-                text_hash: event.text_hash,
+                text_hash: TextHash::Known(event.text_hash),
                 derivation: event.derivation,
             };
             let text = part.event(rejection.event).trim_ascii_end();

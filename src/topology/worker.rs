@@ -17,7 +17,7 @@ use super::graph::{Plan, Target};
 use super::ledger::BestEffort;
 use crate::event::json::{self, Problem};
 use crate::event::token::{Held, Outcome, Share, Token};
-use crate::event::{Batch, Derivation, Event, Fault, Meta, Origin, Payload, error_record};
+use crate::event::{Batch, Derivation, Event, Fault, Meta, Origin, Payload, TextHash, error_record};
 use crate::jq::{Json, Limits, Runner, WriteLimits, panic_message};
 use crate::sink::{Delivery, Encoder, Part, PartEvent};
 use crate::testkit;
@@ -87,7 +87,7 @@ struct Context<'a> {
     plan: &'a Plan,
     origin: &'a Arc<Origin>,
     offset: u64,
-    text_hash: u64,
+    text_hash: TextHash<'a>,
     derivation: Derivation,
     /// Text of the source event, for a record of an event that has no text of its own.
     source_text: &'a [u8],
@@ -216,7 +216,7 @@ impl Worker {
                 plan,
                 origin,
                 offset: event.offset,
-                text_hash: event.text_hash,
+                text_hash: TextHash::Known(event.text_hash),
                 derivation: event.derivation,
                 source_text: &[],
             };
@@ -245,7 +245,7 @@ impl Worker {
             plan,
             origin,
             offset: event.offset,
-            text_hash: origin.place.text_hash(text),
+            text_hash: TextHash::Of(text),
             derivation: Derivation::default(),
             source_text: text,
         };
@@ -535,7 +535,7 @@ impl Building {
             end: part.data.len(),
             position,
             offset: context.offset,
-            text_hash: context.text_hash,
+            text_hash: context.text_hash.get(&context.origin.place),
             derivation: context.derivation,
         });
     }

@@ -8,7 +8,7 @@ use jaquard::jq::{Json, Limits, Reason, Runner, WriteLimits};
 pub(crate) struct Outcome {
     outputs: Vec<Vec<u8>>,
     /// Its kind, and its message.
-    error: Option<(&'static str, String)>,
+    pub(crate) error: Option<(&'static str, String)>,
 }
 
 /// The verdict on two outcomes.

@@ -1258,7 +1258,7 @@ impl Generator {
             }
             4 => {
                 let value = self.with_input(below, |this| this.one(kind, depth.min(1)));
-                node("(§ | § |= (§, 1))", [inner, path, value], ONE)
+                node("(§ | § += §)", [inner, path, value], ONE)
             }
             5 | 6 => {
                 let value = self.with_input(schema, |this| this.one(kind, depth));

@@ -172,7 +172,12 @@ impl<'p> Machine<'p> {
     }
 
     /// Whether the output of a condition is true.
-    pub(super) fn verdict(&mut self, condition: &'p Term, frame: usize, input: &Val) -> Result<Option<bool>, Exn> {
+    pub(super) fn verdict(
+        &mut self,
+        condition: &'p Term,
+        frame: usize,
+        input: &Val,
+    ) -> Result<Option<bool>, Exn> {
         match &condition.kind {
             Kind::Binary(operator, left, right) if operator.compares() => {
                 self.compare(*operator, left, right, frame, input)
@@ -347,14 +352,16 @@ impl<'p> Machine<'p> {
                     continue;
                 }
                 Kind::Try(body, catch) => match self.maybe(body, frame, input.lend()) {
-                    Err(error) if error.is_error() => match catch.as_deref().zip(error.cause.into_value_if(catch.is_some())) {
-                        Some((catch, value)) => {
-                            input = In::Own(value);
-                            term = catch;
-                            continue;
+                    Err(error) if error.is_error() => {
+                        match catch.as_deref().zip(error.cause.into_value_if(catch.is_some())) {
+                            Some((catch, value)) => {
+                                input = In::Own(value);
+                                term = catch;
+                                continue;
+                            }
+                            _ => return Ok(None),
                         }
-                        _ => return Ok(None),
-                    },
+                    }
                     other => return other,
                 },
                 Kind::Reduce(fold) => {
@@ -670,13 +677,15 @@ impl<'p> Machine<'p> {
                         result
                     });
                     match result {
-                        Err(error) if !escaped && error.is_error() => match catch.as_deref().zip(error.cause.into_value_if(catch.is_some())) {
-                            Some((catch, value)) => {
-                                input = In::Own(value);
-                                term = catch;
+                        Err(error) if !escaped && error.is_error() => {
+                            match catch.as_deref().zip(error.cause.into_value_if(catch.is_some())) {
+                                Some((catch, value)) => {
+                                    input = In::Own(value);
+                                    term = catch;
+                                }
+                                _ => return Ok(()),
                             }
-                            _ => return Ok(()),
-                        },
+                        }
                         other => return other,
                     }
                 }

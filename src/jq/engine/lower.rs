@@ -11,7 +11,8 @@ use std::rc::Rc;
 use std::sync::LazyLock;
 
 use super::code::{
-    Arg, Code, Doomed, Fold, Function, Kind, Outputs, Pattern, Patterns, Place, Slot, Special, Step, StepKind, Term, TextPart,
+    Arg, Code, Doomed, Fold, Function, Kind, Outputs, Pattern, Patterns, Place, Slot, Special, Step,
+    StepKind, Term, TextPart,
 };
 use super::eval::Machine;
 use super::native::Native;
@@ -1376,7 +1377,8 @@ impl Term {
     fn make_records(&mut self) {
         self.children_mut(&mut Term::make_records);
         if let Kind::Pipe(first, second) = &mut self.kind
-            && let (Kind::Record(members, _), Kind::Entries { value, keep, .. }) = (&mut first.kind, &second.kind)
+            && let (Kind::Record(members, _), Kind::Entries { value, keep, .. }) =
+                (&mut first.kind, &second.kind)
             && is_not_null(keep, *value)
         {
             // what would be taken out again is not put in

@@ -119,10 +119,11 @@ impl<'p> Machine<'p> {
                     result
                 });
                 match result {
-                    Err(error) if !escaped && error.is_error() => match catch.as_deref().zip(error.cause.into_value_if(catch.is_some())) {
-                        Some((catch, value)) => {
-                            self.paths(catch, frame, &Trail::Lost, In::Own(value), out)
-                        }
+                    Err(error) if !escaped && error.is_error() => match catch
+                        .as_deref()
+                        .zip(error.cause.into_value_if(catch.is_some()))
+                    {
+                        Some((catch, value)) => self.paths(catch, frame, &Trail::Lost, In::Own(value), out),
                         _ => Ok(()),
                     },
                     other => other,

@@ -449,7 +449,8 @@ pub(super) fn doomed(paths: Term, below: Doomed) -> Option<Doomed> {
         }
         // `select(condition)`
         Kind::If(condition, then, otherwise, _)
-            if matches!(then.kind, Kind::Input) && matches!(otherwise.kind, Kind::Special(Special::Empty, _)) =>
+            if matches!(then.kind, Kind::Input)
+                && matches!(otherwise.kind, Kind::Special(Special::Empty, _)) =>
         {
             Some(Doomed { guarded: vec![(*condition, below)], ..Doomed::default() })
         }
@@ -471,7 +472,12 @@ enum Pruned {
 
 impl<'p> Machine<'p> {
     /// The value without what is doomed. `None` where the general way has to decide.
-    pub(super) fn prune(&mut self, doomed: &'p Doomed, frame: usize, value: &Val) -> Result<Option<Val>, Exn> {
+    pub(super) fn prune(
+        &mut self,
+        doomed: &'p Doomed,
+        frame: usize,
+        value: &Val,
+    ) -> Result<Option<Val>, Exn> {
         Ok(match self.prune_all(&[doomed], frame, value)? {
             Pruned::Kept(value) => Some(value),
             Pruned::Gone => Some(Val::Null),
@@ -522,7 +528,8 @@ impl<'p> Machine<'p> {
             }
             value if value.is_object() => self.prune_object(all, frame, value),
             value if value.is_array() && all.iter().all(|doomed| doomed.members.is_empty()) => {
-                let below: Vec<&'p Doomed> = all.iter().filter_map(|doomed| doomed.children.as_deref()).collect();
+                let below: Vec<&'p Doomed> =
+                    all.iter().filter_map(|doomed| doomed.children.as_deref()).collect();
                 let mut kept = Vec::new();
                 let mut is_unclear = false;
                 value.for_each_child(|item| {
@@ -566,7 +573,9 @@ impl<'p> Machine<'p> {
             }
         };
         match value {
-            Val::Raw(raw) if !raw.has_duplicates() => raw.for_each_member(|key, name, value| member(self, key, name, value)),
+            Val::Raw(raw) if !raw.has_duplicates() => {
+                raw.for_each_member(|key, name, value| member(self, key, name, value))
+            }
             other => {
                 let members = other.as_members().unwrap_or_default();
                 for (key, value) in members.iter() {

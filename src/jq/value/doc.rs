@@ -400,7 +400,10 @@ impl Raw {
 
     /// Calls `each` with the key of each member as it is written, its name, and its value. Keys must
     /// differ.
-    pub(in crate::jq) fn for_each_member(&self, mut each: impl FnMut(&[u8], &dyn Fn() -> Str, &dyn Fn() -> Val)) {
+    pub(in crate::jq) fn for_each_member(
+        &self,
+        mut each: impl FnMut(&[u8], &dyn Fn() -> Str, &dyn Fn() -> Val),
+    ) {
         let object = self.node();
         let mut number = self.node + 1;
         while number < object.next {

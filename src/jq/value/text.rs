@@ -22,7 +22,10 @@ pub(in crate::jq) struct Str(Repr);
 
 #[derive(Clone)]
 enum Repr {
-    Inline { len: u32, bytes: Room },
+    Inline {
+        len: u32,
+        bytes: Room,
+    },
     Shared(Rc<str>),
     /// Content of a string without escapes in the text of a document.
     Slice {
