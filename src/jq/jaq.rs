@@ -106,6 +106,9 @@ fn natives_text() -> String {
         let params = if names.is_empty() { String::new() } else { format!("({})", names.join("; ")) };
         text.push_str(&format!("def {}{params}: _native({number}; [{}]);\n", native.name, names.join(", ")));
     }
+    for name in engine::FORMATS {
+        text.push_str(&format!("def @{name}: format(\"{name}\");\n"));
+    }
     text
 }
 
