@@ -91,7 +91,7 @@ fn parse(text: &str) -> Vec<Case> {
         };
         if !must_fail {
             let (_, input) = lines.next().expect("an input");
-            case.input = input.trim_start_matches('\u{feff}').to_owned();
+            input.trim_start_matches('\u{feff}').clone_into(&mut case.input);
         }
         while let Some((_, line)) = lines.next_if(|(_, line)| !is_skipped(line)) {
             case.expected.push(line.to_owned());

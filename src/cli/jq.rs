@@ -27,6 +27,7 @@ enum EngineName {
 }
 
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(super) struct JqArgs {
     /// The program; with -f, the first file of events.
     #[arg(value_name = "PROGRAM")]

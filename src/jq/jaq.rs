@@ -156,6 +156,7 @@ fn range<'a>(from: Val, to: Val, by: Val) -> ValXs<'a, Val> {
     }))
 }
 
+#[allow(clippy::boxed_local, reason = "errors are boxed wherever they are")]
 fn exception<'a>(error: Exn) -> JaqExn<'a, Val> {
     match error.cause.into_value() {
         Some(value) => JaqExn::from(Error::new(value)),

@@ -264,7 +264,7 @@ impl Runner {
                 Err(error) => {
                     refusal = Some(match error {
                         NotJson::Size(_) => NotJson::Size(limits.output_bytes.as_usize()),
-                        error => error,
+                        NotJson::Depth(levels) => NotJson::Depth(levels),
                     });
                     return Err(Raised::new(Cause::Enough));
                 }

@@ -485,7 +485,7 @@ impl Generator {
         let mut text = String::new();
         let mut terms: Vec<Node> = Vec::new();
         let mut shape = Shape { path: true, ..TOTAL };
-        for _ in 0..1 + self.random.below(4) {
+        for _ in 0..=self.random.below(4) {
             match schema {
                 Object(members) => {
                     let at = self.random.below(members.len());
@@ -602,7 +602,7 @@ impl Generator {
                     "(.. | scalars)",
                     r#"getpath(["raw", "newRoles", 0])"#,
                     r#"getpath(["attributes", "actor"])"#,
-                    r#"(.. | objects | .id?)"#,
+                    r"(.. | objects | .id?)",
                 ]);
                 (leaf(text, loose), &Any)
             }
@@ -949,11 +949,11 @@ impl Generator {
                 let function = self.pick(&[
                     r#"has("id")"#,
                     r#"has("raw")"#,
-                    r#"contains({raw: {}})"#,
+                    r"contains({raw: {}})",
                     "any",
                     "all",
                     r#"any(.[]; type == "string")"#,
-                    r#"all(.[]?; . != null)"#,
+                    r"all(.[]?; . != null)",
                     r#"(.id? // "") == """#,
                     "isempty(.[]?)",
                     "(keys | length) > 2",
@@ -1096,7 +1096,7 @@ impl Generator {
                     r#"[capture("(?<user>[^@]+)@(?<host>.+)")]"#,
                     r#"[splits(", *")]"#,
                     r#"indices("a")"#,
-                    r#"[., ascii_downcase]"#,
+                    r"[., ascii_downcase]",
                     "(try fromjson catch [.])",
                     r#"(try strptime("%Y-%m-%dT%H:%M:%SZ") catch [])"#,
                 ]);
@@ -1153,7 +1153,7 @@ impl Generator {
                 let entry = self.pick(&[
                     "select(.value != null)",
                     r#"select(.key | test("^[a-m]"))"#,
-                    r#".key |= ascii_upcase"#,
+                    r".key |= ascii_upcase",
                     r#".key |= ("x_" + .)"#,
                     ".value |= §",
                     "{key: .key, value: (.value | §)}",
@@ -1427,7 +1427,7 @@ impl Generator {
                     "([.[]?] | combinations(2)? | tojson)",
                     "(def fac: if . <= 1 then 1 else . * (. - 1 | fac) end; 10 | fac)",
                     "(def down: if . > 0 then ., (. - 1 | down) else empty end; 4 | down)",
-                    r#"(.created | fromdateiso8601 | todate)"#,
+                    r"(.created | fromdateiso8601 | todate)",
                     r#"(.created | strptime("%Y-%m-%dT%H:%M:%SZ") | mktime | strftime("%j %U"))"#,
                 ]),
                 LOOSE,

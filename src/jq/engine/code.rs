@@ -310,7 +310,7 @@ impl Term {
                     match &mut step.kind {
                         StepKind::Index(term) => each(term),
                         StepKind::Slice(start, end) => {
-                            start.iter_mut().chain(end.iter_mut()).for_each(&mut *each)
+                            start.iter_mut().chain(end.iter_mut()).for_each(&mut *each);
                         }
                         StepKind::Key(_) | StepKind::Iterate => {}
                     }

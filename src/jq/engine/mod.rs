@@ -4,13 +4,22 @@
 //! * [`Machine`]: an evaluation of it.
 //! * [`natives`]: functions of values, which both engines share.
 
+mod binding;
+mod calls;
 mod code;
+mod constant;
+mod delete;
+mod each;
 mod eval;
+mod inline;
 mod lower;
 mod native;
 mod natives;
 mod paths;
+mod patterns;
+mod scope;
 mod special;
+mod steps;
 mod update;
 
 pub(super) use code::{Code, Place};

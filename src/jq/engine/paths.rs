@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use super::code::{Fold, Kind, Special, Step, StepKind, Term};
-use super::eval::{In, Machine, ended, has_many_keys, optional, place};
+use super::eval::{In, Machine, ended, place};
+use super::steps::{has_many_keys, optional};
 use crate::jq::budget;
 use crate::jq::value::{self, Cause, Exn, Raised, Slice, Val, clip};
 

@@ -52,7 +52,7 @@ impl<'p> Machine<'p> {
                     paths.push(trail.to_keys(&value)?);
                     Ok(())
                 })?;
-                super::update::delete(input.own(), paths).map(Some).map_err(|error| place(error, term))
+                super::delete::delete(input.own(), paths).map(Some).map_err(|error| place(error, term))
             }
             Special::GetPath => {
                 let Some(path) = self.maybe(&args[0], frame, input.lend())? else { return Ok(None) };
@@ -314,9 +314,8 @@ impl<'p> Machine<'p> {
         term: &'p Term,
     ) -> Result<Val, Exn> {
         budget::at(term.at);
-        let members = match input.as_members() {
-            Some(members) => members,
-            None => return self.indexed_entries(key_slot, value_slot, keep, frame, &input, term),
+        let Some(members) = input.as_members() else {
+            return self.indexed_entries(key_slot, value_slot, keep, frame, &input, term);
         };
         budget::work(members.len());
         let is_null_check = is_not_null(keep, value_slot);

@@ -2,6 +2,7 @@
 
 mod lexer;
 mod parser;
+mod terms;
 
 pub(super) use parser::parse;
 

@@ -3,16 +3,15 @@
 //! From the loosest to the tightest: `def`, `as` and `label` reach to the end; `|`; `,`; `//`;
 //! assignments; `or`; `and`; comparisons; `+ -`; `* / %`; and terms with their steps.
 
-use super::lexer::{Lexer, TextEnd, Token};
-use super::{
-    Binary, Def, File, Import, Kind, Member, Param, Part, Pattern, Span, Step, StepKind, Term, What,
-};
+use super::lexer::{Lexer, Token};
+use super::terms::{is_constant, text_term};
+use super::{Binary, Def, File, Import, Kind, Param, Part, Pattern, Span, Step, StepKind, Term, What};
 
 /// Levels of a program's text. What handles the tree recurses.
 const MAX_DEPTH: usize = 3000;
 
 /// Brackets that may be open at one place.
-const MAX_BRACKETS: usize = 500;
+pub(super) const MAX_BRACKETS: usize = 500;
 
 /// Why a text is no program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,10 +21,10 @@ pub(in crate::jq) struct SyntaxError {
     pub(in crate::jq) help: Option<String>,
 }
 
-type Parsed<T> = Result<T, SyntaxError>;
+pub(super) type Parsed<T> = Result<T, SyntaxError>;
 
 /// Names that only the grammar may use.
-const KEYWORDS: &[&str] = &[
+pub(super) const KEYWORDS: &[&str] = &[
     "as", "import", "include", "module", "def", "if", "then", "else", "elif", "and", "or", "end", "reduce",
     "foreach", "try", "catch", "label", "break", "__loc__",
 ];
@@ -38,19 +37,19 @@ pub(in crate::jq) fn parse(code: &str, is_module: bool) -> Parsed<File> {
     parser.file(is_module)
 }
 
-struct Parser<'a> {
-    code: &'a str,
-    lexer: Lexer<'a>,
-    token: Token,
-    span: Span,
+pub(super) struct Parser<'a> {
+    pub(super) code: &'a str,
+    pub(super) lexer: Lexer<'a>,
+    pub(super) token: Token,
+    pub(super) span: Span,
     /// Place of the token before.
-    last: Span,
-    depth: usize,
+    pub(super) last: Span,
+    pub(super) depth: usize,
     /// Places of the brackets that are open.
-    brackets: Vec<Span>,
+    pub(super) brackets: Vec<Span>,
 }
 
-fn binary_of(sign: &str) -> Option<(u8, Binary)> {
+pub(super) fn binary_of(sign: &str) -> Option<(u8, Binary)> {
     Some(match sign {
         "==" => (5, Binary::Equal),
         "!=" => (5, Binary::NotEqual),
@@ -68,22 +67,22 @@ fn binary_of(sign: &str) -> Option<(u8, Binary)> {
 }
 
 impl Parser<'_> {
-    fn advance(&mut self) -> (Token, Span) {
+    pub(super) fn advance(&mut self) -> (Token, Span) {
         let (token, span) = self.lexer.next();
         let token = std::mem::replace(&mut self.token, token);
         self.last = std::mem::replace(&mut self.span, span);
         (token, self.last)
     }
 
-    fn is(&self, sign: &str) -> bool {
+    pub(super) fn is(&self, sign: &str) -> bool {
         matches!(&self.token, Token::Sign(this) if *this == sign)
     }
 
-    fn is_word(&self, word: &str) -> bool {
+    pub(super) fn is_word(&self, word: &str) -> bool {
         matches!(&self.token, Token::Name(this) if this == word)
     }
 
-    fn accept(&mut self, sign: &str) -> bool {
+    pub(super) fn accept(&mut self, sign: &str) -> bool {
         let found = self.is(sign);
         if found {
             self.advance();
@@ -93,7 +92,7 @@ impl Parser<'_> {
 
     /// A `?`, also one that the lexer took for the beginning of `?//`: that sign stands only
     /// between patterns.
-    fn accept_question(&mut self) -> bool {
+    pub(super) fn accept_question(&mut self) -> bool {
         if self.is("?//") {
             self.last = Span { start: self.span.start, end: self.span.start + 1 };
             self.token = Token::Sign("//");
@@ -103,7 +102,7 @@ impl Parser<'_> {
         self.accept("?")
     }
 
-    fn accept_word(&mut self, word: &str) -> bool {
+    pub(super) fn accept_word(&mut self, word: &str) -> bool {
         let found = self.is_word(word);
         if found {
             self.advance();
@@ -111,15 +110,15 @@ impl Parser<'_> {
         found
     }
 
-    fn fail<T>(&self, span: Span, message: impl Into<String>) -> Parsed<T> {
+    pub(super) fn fail<T>(span: Span, message: impl Into<String>) -> Parsed<T> {
         Err(SyntaxError { span, message: message.into(), help: None })
     }
 
-    fn fail_help<T>(&self, span: Span, message: impl Into<String>, help: impl Into<String>) -> Parsed<T> {
+    pub(super) fn fail_help<T>(span: Span, message: impl Into<String>, help: impl Into<String>) -> Parsed<T> {
         Err(SyntaxError { span, message: message.into(), help: Some(help.into()) })
     }
 
-    fn unexpected<T>(&self, expected: &str) -> Parsed<T> {
+    pub(super) fn unexpected<T>(&self, expected: &str) -> Parsed<T> {
         let message = format!("expected {expected}, found {}", self.token.describe());
         let help = match &self.token {
             Token::End if !self.brackets.is_empty() => self.brackets.last().map(|open| {
@@ -138,19 +137,19 @@ impl Parser<'_> {
         Err(SyntaxError { span: self.span, message, help })
     }
 
-    fn expect(&mut self, sign: &str) -> Parsed<Span> {
+    pub(super) fn expect(&mut self, sign: &str) -> Parsed<Span> {
         if self.is(sign) { Ok(self.advance().1) } else { self.unexpected(&format!("`{sign}`")) }
     }
 
-    fn expect_word(&mut self, word: &str) -> Parsed<Span> {
+    pub(super) fn expect_word(&mut self, word: &str) -> Parsed<Span> {
         if self.is_word(word) { Ok(self.advance().1) } else { self.unexpected(&format!("`{word}`")) }
     }
 
     /// Runs `work` one level deeper.
-    fn deeper<T>(&mut self, work: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+    pub(super) fn deeper<T>(&mut self, work: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return self.fail(self.span, format!("nested deeper than {MAX_DEPTH} levels"));
+            return Self::fail(self.span, format!("nested deeper than {MAX_DEPTH} levels"));
         }
         let result = work(self);
         self.depth -= 1;
@@ -158,11 +157,11 @@ impl Parser<'_> {
     }
 
     /// Runs `work` inside the bracket that is the current token.
-    fn bracket<T>(&mut self, close: &str, work: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+    pub(super) fn bracket<T>(&mut self, close: &str, work: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         let (_, open) = self.advance();
         self.brackets.push(open);
         if self.brackets.len() > MAX_BRACKETS {
-            return self.fail(open, format!("brackets nested deeper than {MAX_BRACKETS} levels"));
+            return Self::fail(open, format!("brackets nested deeper than {MAX_BRACKETS} levels"));
         }
         let result = work(self)?;
         self.expect(close)?;
@@ -170,7 +169,7 @@ impl Parser<'_> {
         Ok(result)
     }
 
-    fn file(&mut self, is_module: bool) -> Parsed<File> {
+    pub(super) fn file(&mut self, is_module: bool) -> Parsed<File> {
         let mut file = File::default();
         if self.is_word("module") {
             let (_, span) = self.advance();
@@ -198,18 +197,18 @@ impl Parser<'_> {
         }
     }
 
-    fn metadata(&mut self, after: Span) -> Parsed<()> {
+    pub(super) fn metadata(&mut self, after: Span) -> Parsed<()> {
         let term = self.postfix()?;
         if !is_constant(&term) {
-            return self.fail(term.span, "module metadata must be constant");
+            return Self::fail(term.span, "module metadata must be constant");
         }
         if !matches!(term.kind, Kind::Object(_)) {
-            return self.fail(after.to(term.span), "module metadata must be an object");
+            return Self::fail(after.to(term.span), "module metadata must be an object");
         }
         Ok(())
     }
 
-    fn import(&mut self) -> Parsed<Import> {
+    pub(super) fn import(&mut self) -> Parsed<Import> {
         let is_include = self.is_word("include");
         let (_, start) = self.advance();
         if !matches!(self.token, Token::Quote) {
@@ -220,7 +219,7 @@ impl Parser<'_> {
             Kind::String { parts, .. } => match parts.as_slice() {
                 [] => String::new(),
                 [Part::Text(text)] => text.clone(),
-                _ => return self.fail(quote, "the name of a module must be constant"),
+                _ => return Self::fail(quote, "the name of a module must be constant"),
             },
             _ => String::new(),
         };
@@ -232,7 +231,7 @@ impl Parser<'_> {
             match self.advance().0 {
                 Token::Name(name) => What::Module(name),
                 Token::Variable(_) => What::Data,
-                _ => return self.fail(self.last, "expected a name or a `$name` after `as`"),
+                _ => return Self::fail(self.last, "expected a name or a `$name` after `as`"),
             }
         };
         let has_meta = !self.is(";");
@@ -243,15 +242,15 @@ impl Parser<'_> {
         Ok(Import { path, span, what, has_meta })
     }
 
-    fn def(&mut self) -> Parsed<Def> {
+    pub(super) fn def(&mut self) -> Parsed<Def> {
         self.deeper(|this| {
             this.advance();
             let (name, span) = match this.advance() {
                 (Token::Name(name), span) => (name, span),
-                (_, span) => return this.fail(span, "expected the name of a function after `def`"),
+                (_, span) => return Self::fail(span, "expected the name of a function after `def`"),
             };
             if name.contains("::") {
-                return this.fail(span, "a definition has no module in its name");
+                return Self::fail(span, "a definition has no module in its name");
             }
             let mut params = Vec::new();
             if this.is("(") {
@@ -260,7 +259,7 @@ impl Parser<'_> {
                         params.push(match this.advance().0 {
                             Token::Name(name) => Param { name, is_value: false },
                             Token::Variable(name) => Param { name, is_value: true },
-                            _ => return this.fail(this.last, "expected a parameter: `name` or `$name`"),
+                            _ => return Self::fail(this.last, "expected a parameter: `name` or `$name`"),
                         });
                         if !this.accept(";") {
                             return Ok(());
@@ -276,7 +275,7 @@ impl Parser<'_> {
     }
 
     /// What may stand in brackets.
-    fn pipe(&mut self) -> Parsed<Term> {
+    pub(super) fn pipe(&mut self) -> Parsed<Term> {
         self.deeper(|this| {
             let first = this.comma()?;
             if !this.is("|") {
@@ -291,7 +290,7 @@ impl Parser<'_> {
         })
     }
 
-    fn comma(&mut self) -> Parsed<Term> {
+    pub(super) fn comma(&mut self) -> Parsed<Term> {
         let first = self.item()?;
         if !self.is(",") {
             return Ok(first);
@@ -305,7 +304,7 @@ impl Parser<'_> {
     }
 
     /// An expression, or one of the forms that take all that follows.
-    fn item(&mut self) -> Parsed<Term> {
+    pub(super) fn item(&mut self) -> Parsed<Term> {
         let start = self.span;
         if self.is_word("def") {
             let mut defs = Vec::new();
@@ -318,7 +317,7 @@ impl Parser<'_> {
         if self.is_word("label") {
             self.advance();
             let Token::Variable(name) = self.advance().0 else {
-                return self.fail(self.last, "expected `$name` after `label`");
+                return Self::fail(self.last, "expected `$name` after `label`");
             };
             self.expect("|")?;
             let body = self.pipe()?;
@@ -336,7 +335,7 @@ impl Parser<'_> {
     }
 
     /// Operators of at least this tightness.
-    fn expression(&mut self, tightness: u8) -> Parsed<Term> {
+    pub(super) fn expression(&mut self, tightness: u8) -> Parsed<Term> {
         let mut left = self.postfix()?;
         let mut links = 0;
         // comparisons and assignments do not chain
@@ -358,11 +357,11 @@ impl Parser<'_> {
             }
             if level >= ceiling {
                 let message = format!("{} does not chain", self.token.describe());
-                return self.fail_help(self.span, message, "put one side in parentheses");
+                return Self::fail_help(self.span, message, "put one side in parentheses");
             }
             links += 1;
             if links + self.depth > MAX_DEPTH {
-                return self.fail(self.span, format!("nested deeper than {MAX_DEPTH} levels"));
+                return Self::fail(self.span, format!("nested deeper than {MAX_DEPTH} levels"));
             }
             let (operator, _) = self.advance();
             // `//` associates to the right
@@ -395,7 +394,7 @@ impl Parser<'_> {
         }
     }
 
-    fn patterns(&mut self) -> Parsed<Vec<Pattern>> {
+    pub(super) fn patterns(&mut self) -> Parsed<Vec<Pattern>> {
         let mut patterns = vec![self.pattern()?];
         while self.accept("?//") {
             patterns.push(self.pattern()?);
@@ -403,7 +402,7 @@ impl Parser<'_> {
         Ok(patterns)
     }
 
-    fn pattern(&mut self) -> Parsed<Pattern> {
+    pub(super) fn pattern(&mut self) -> Parsed<Pattern> {
         if let Token::Variable(name) = &self.token {
             let name = name.clone();
             self.advance();
@@ -440,7 +439,7 @@ impl Parser<'_> {
         self.unexpected("a pattern: `$name`, `[…]` or `{…}`")
     }
 
-    fn member_pattern(&mut self) -> Parsed<(Option<String>, Term, Option<Pattern>)> {
+    pub(super) fn member_pattern(&mut self) -> Parsed<(Option<String>, Term, Option<Pattern>)> {
         let start = self.span;
         if let Token::Variable(name) = &self.token {
             let name = name.clone();
@@ -462,14 +461,14 @@ impl Parser<'_> {
         };
         if !self.is(":") {
             let help = "write `key: $name`, or `$name` to bind the member of that name";
-            return self.fail_help(start.to(self.last), "the pattern says no variable", help);
+            return Self::fail_help(start.to(self.last), "the pattern says no variable", help);
         }
         self.advance();
         Ok((None, key, Some(self.pattern()?)))
     }
 
     /// A term with its steps.
-    fn postfix(&mut self) -> Parsed<Term> {
+    pub(super) fn postfix(&mut self) -> Parsed<Term> {
         self.deeper(|this| {
             let start = this.span;
             let mut term = this.term()?;
@@ -477,7 +476,7 @@ impl Parser<'_> {
             loop {
                 links += 1;
                 if links + this.depth > MAX_DEPTH {
-                    return this.fail(this.span, format!("nested deeper than {MAX_DEPTH} levels"));
+                    return Self::fail(this.span, format!("nested deeper than {MAX_DEPTH} levels"));
                 }
                 let step_start = this.span;
                 let kind = match &this.token {
@@ -522,7 +521,7 @@ impl Parser<'_> {
     }
 
     /// `[…]` after a term.
-    fn brackets_step(&mut self) -> Parsed<StepKind> {
+    pub(super) fn brackets_step(&mut self) -> Parsed<StepKind> {
         self.bracket("]", |this| {
             if this.is("]") {
                 return Ok(StepKind::Iterate);
@@ -539,314 +538,5 @@ impl Parser<'_> {
             }
             Ok(StepKind::Slice(Some(first), Some(this.pipe()?)))
         })
-    }
-
-    fn term(&mut self) -> Parsed<Term> {
-        let start = self.span;
-        let kind = match &self.token {
-            Token::Sign(".") => {
-                self.advance();
-                // `."name"` and `.[…]` are steps of the identity
-                let head = Term { span: start, kind: Kind::Identity };
-                let kind = match &self.token {
-                    Token::Quote => StepKind::Field(self.string(None)?),
-                    Token::Format(_) => StepKind::Field(self.term()?),
-                    _ => return Ok(head),
-                };
-                let is_optional = self.accept_question();
-                let step = Step { span: start.to(self.last), kind, is_optional };
-                Kind::Path(Box::new(head), vec![step])
-            }
-            Token::Field(name) => {
-                let name = name.clone();
-                let (_, span) = self.advance();
-                let head =
-                    Term { span: Span { start: span.start, end: span.start + 1 }, kind: Kind::Identity };
-                let is_optional = self.accept_question();
-                let key = text_term(span, &name);
-                let step = Step { span: start.to(self.last), kind: StepKind::Field(key), is_optional };
-                Kind::Path(Box::new(head), vec![step])
-            }
-            Token::Sign("..") => {
-                self.advance();
-                Kind::Recurse
-            }
-            Token::Sign("-") => {
-                self.advance();
-                Kind::Negate(Box::new(self.postfix()?))
-            }
-            Token::Sign("(") => {
-                let mut inner = self.bracket(")", Self::pipe)?;
-                inner.span = start.to(self.last);
-                // the parentheses keep a path's steps apart from those that follow
-                return Ok(match inner.kind {
-                    Kind::Path(..) => Term { span: inner.span, kind: Kind::Pipe(vec![inner]) },
-                    _ => inner,
-                });
-            }
-            Token::Sign("[") => {
-                let inner =
-                    self.bracket("]", |this| if this.is("]") { Ok(None) } else { this.pipe().map(Some) })?;
-                Kind::Array(inner.map(Box::new))
-            }
-            Token::Sign("{") => Kind::Object(self.object()?),
-            Token::Number(text) => {
-                let text = text.clone();
-                self.advance();
-                Kind::Number(text)
-            }
-            Token::Quote => return self.string(None),
-            Token::Format(name) => {
-                let name = name.clone();
-                self.advance();
-                if matches!(self.token, Token::Quote) {
-                    let mut text = self.string(Some(name))?;
-                    text.span = start.to(self.last);
-                    return Ok(text);
-                }
-                Kind::Format(name)
-            }
-            Token::Variable(name) => {
-                let name = name.clone();
-                self.advance();
-                if name == "__loc__" {
-                    Kind::Place(self.code[..start.start as usize].matches('\n').count() + 1)
-                } else {
-                    Kind::Var(name)
-                }
-            }
-            Token::Name(word) => {
-                let word = word.clone();
-                return self.word(&word);
-            }
-            _ => return self.unexpected("a term"),
-        };
-        Ok(Term { span: start.to(self.last), kind })
-    }
-
-    /// A term that begins with a name.
-    fn word(&mut self, word: &str) -> Parsed<Term> {
-        let start = self.span;
-        let kind = match word {
-            "if" => self.condition()?,
-            "try" => {
-                self.advance();
-                let body = Box::new(self.postfix()?);
-                let catch = if self.accept_word("catch") { Some(Box::new(self.postfix()?)) } else { None };
-                Kind::Try(body, catch)
-            }
-            "reduce" | "foreach" => self.fold(word == "reduce")?,
-            "break" => {
-                self.advance();
-                match self.advance().0 {
-                    Token::Variable(name) => Kind::Break(name),
-                    _ => return self.fail(self.last, "`break` needs the `$name` of a label"),
-                }
-            }
-            "label" | "def" => {
-                let help = format!("put the `{word}` and what belongs to it in parentheses");
-                return self.fail_help(start, format!("`{word}` cannot stand here"), help);
-            }
-            _ if KEYWORDS.contains(&word) => return self.unexpected("a term"),
-            _ => {
-                self.advance();
-                let mut args = Vec::new();
-                if self.is("(") {
-                    self.bracket(")", |this| {
-                        loop {
-                            args.push(this.pipe()?);
-                            if !this.accept(";") {
-                                return Ok(());
-                            }
-                        }
-                    })?;
-                }
-                match word {
-                    "null" if args.is_empty() => Kind::Null,
-                    "true" if args.is_empty() => Kind::Bool(true),
-                    "false" if args.is_empty() => Kind::Bool(false),
-                    _ => Kind::Call(word.to_owned(), args),
-                }
-            }
-        };
-        Ok(Term { span: start.to(self.last), kind })
-    }
-
-    fn condition(&mut self) -> Parsed<Kind> {
-        let (_, open) = self.advance();
-        self.brackets.push(open);
-        let mut branches = Vec::new();
-        loop {
-            let condition = self.pipe()?;
-            self.expect_word("then")?;
-            branches.push((condition, self.pipe()?));
-            if !self.accept_word("elif") {
-                break;
-            }
-        }
-        let otherwise = if self.accept_word("else") { Some(Box::new(self.pipe()?)) } else { None };
-        if !self.is_word("end") {
-            return self.unexpected(if otherwise.is_some() { "`end`" } else { "`elif`, `else` or `end`" });
-        }
-        self.advance();
-        self.brackets.pop();
-        Ok(Kind::If(branches, otherwise))
-    }
-
-    fn fold(&mut self, is_reduce: bool) -> Parsed<Kind> {
-        self.advance();
-        let source = Box::new(self.expression(1)?);
-        self.expect_word("as")?;
-        let patterns = self.patterns()?;
-        if !self.is("(") {
-            return self.unexpected("`(`");
-        }
-        self.bracket(")", |this| {
-            let init = Box::new(this.pipe()?);
-            this.expect(";")?;
-            let update = Box::new(this.pipe()?);
-            if is_reduce {
-                return Ok(Kind::Reduce { source, patterns, init, update });
-            }
-            let extract = if this.accept(";") { Some(Box::new(this.pipe()?)) } else { None };
-            Ok(Kind::Foreach { source, patterns, init, update, extract })
-        })
-    }
-
-    fn object(&mut self) -> Parsed<Vec<Member>> {
-        self.bracket("}", |this| {
-            let mut members = Vec::new();
-            while !this.is("}") {
-                members.push(this.member()?);
-                if !this.accept(",") {
-                    break;
-                }
-            }
-            Ok(members)
-        })
-    }
-
-    fn member(&mut self) -> Parsed<Member> {
-        let start = self.span;
-        let (key, is_short) = match &self.token {
-            Token::Variable(name) => {
-                let name = name.clone();
-                let (_, span) = self.advance();
-                let kind = if name == "__loc__" {
-                    Kind::Place(self.code[..span.start as usize].matches('\n').count() + 1)
-                } else {
-                    Kind::Var(name)
-                };
-                (Term { span, kind }, true)
-            }
-            Token::Name(name) => {
-                let name = name.clone();
-                let (_, span) = self.advance();
-                (text_term(span, &name), true)
-            }
-            Token::Quote => (self.string(None)?, true),
-            Token::Format(_) => (self.term()?, true),
-            Token::Sign("(") => (self.bracket(")", Self::pipe)?, false),
-            Token::Number(_) | Token::Field(_) | Token::Sign("-" | "." | "[" | "{") => {
-                let help = "put the key in parentheses";
-                return self.fail_help(self.span, format!("{} cannot be a key", self.token.describe()), help);
-            }
-            _ => return self.unexpected("a key, or `}`"),
-        };
-        if !self.accept(":") {
-            if !is_short {
-                return self.unexpected("`:` after the key");
-            }
-            if !self.is(",") && !self.is("}") {
-                if binary_of(match &self.token {
-                    Token::Sign(sign) => sign,
-                    _ => "",
-                })
-                .is_some()
-                {
-                    let help = "put the key in parentheses";
-                    return self.fail_help(start.to(self.span), "a key that is an expression", help);
-                }
-                return self.unexpected("`:`, `,` or `}`");
-            }
-            return Ok(Member { key, value: None });
-        }
-        let first = self.expression(1)?;
-        let value = if self.is("|") {
-            let value_start = first.span;
-            let mut stages = vec![first];
-            while self.accept("|") {
-                stages.push(self.expression(1)?);
-            }
-            Term { span: value_start.to(self.last), kind: Kind::Pipe(stages) }
-        } else {
-            first
-        };
-        Ok(Member { key, value: Some(value) })
-    }
-
-    /// The string whose quote is the current token.
-    fn string(&mut self, format: Option<String>) -> Parsed<Term> {
-        let start = self.span;
-        let mut parts = Vec::new();
-        // the lexer stands behind the quote: the token after it was not read yet
-        loop {
-            let (text, end) = self.lexer.text().map_err(|(span, message)| SyntaxError {
-                span: if span.start == span.end {
-                    Span { start: start.start, end: start.start + 1 }
-                } else {
-                    span
-                },
-                message,
-                help: None,
-            })?;
-            if !text.is_empty() {
-                parts.push(Part::Text(text));
-            }
-            match end {
-                TextEnd::Quote => break,
-                TextEnd::Interpolation => {
-                    let at = self.lexer.at as u32;
-                    self.brackets.push(Span { start: at - 2, end: at });
-                    if self.brackets.len() > MAX_BRACKETS {
-                        return self
-                            .fail(start, format!("brackets nested deeper than {MAX_BRACKETS} levels"));
-                    }
-                    self.advance();
-                    let term = self.pipe()?;
-                    // not `expect`: what follows the bracket is text
-                    if !self.is(")") {
-                        return self.unexpected("`)`");
-                    }
-                    self.brackets.pop();
-                    self.lexer.at = self.span.end as usize;
-                    parts.push(Part::Term(term));
-                }
-            }
-        }
-        let end = Span { start: start.start, end: self.lexer.at as u32 };
-        let (token, span) = self.lexer.next();
-        self.token = token;
-        self.span = span;
-        self.last = end;
-        Ok(Term { span: end, kind: Kind::String { format, parts } })
-    }
-}
-
-fn text_term(span: Span, text: &str) -> Term {
-    let parts = if text.is_empty() { Vec::new() } else { vec![Part::Text(text.to_owned())] };
-    Term { span, kind: Kind::String { format: None, parts } }
-}
-
-fn is_constant(term: &Term) -> bool {
-    match &term.kind {
-        Kind::Null | Kind::Bool(_) | Kind::Number(_) => true,
-        Kind::String { parts, .. } => parts.iter().all(|part| matches!(part, Part::Text(_))),
-        Kind::Array(inner) => inner.as_ref().is_none_or(|inner| is_constant(inner)),
-        Kind::Comma(items) => items.iter().all(is_constant),
-        Kind::Object(members) => members
-            .iter()
-            .all(|member| is_constant(&member.key) && member.value.as_ref().is_some_and(is_constant)),
-        _ => false,
     }
 }

@@ -14,7 +14,7 @@ const FEW: usize = 32;
 pub(in crate::jq) struct Obj {
     entries: Vec<(Str, Val)>,
     /// Positions by key. There exactly when there are more than a [`FEW`] members.
-    index: Option<Box<HashMap<Str, u32, RandomState>>>,
+    index: Option<HashMap<Str, u32, RandomState>>,
 }
 
 impl Obj {
@@ -32,7 +32,7 @@ impl Obj {
     fn reindex(&mut self) {
         self.index = (self.entries.len() > FEW).then(|| {
             let places = self.entries.iter().enumerate();
-            Box::new(places.map(|(at, (key, _))| (key.clone(), at as u32)).collect())
+            places.map(|(at, (key, _))| (key.clone(), at as u32)).collect()
         });
     }
 

@@ -445,7 +445,7 @@ fn repeat(text: &Val, times: &Val) -> Result<Val, Exn> {
         return Ok(Val::Null);
     }
     let times = times as usize;
-    let Some(bytes) = text.len().checked_mul(times).filter(|bytes| *bytes <= i32::MAX as usize) else {
+    let Some(bytes) = text.len().checked_mul(times).filter(|bytes| i32::try_from(*bytes).is_ok()) else {
         return raise("Repeat string result too long");
     };
     charge(bytes);

@@ -2,9 +2,9 @@
 
 use std::cmp::Ordering;
 
+use super::super::delete::delete;
 use super::super::native::{Native, native};
 use super::super::special::get_path;
-use super::super::update;
 use crate::jq::budget;
 use crate::jq::value::{self, Exn, Obj, Raised, Str, Type, Val, equal, guard, order, raise};
 
@@ -123,7 +123,7 @@ pub(super) const NATIVES: &[Native] = &[
                 }
             }
         }
-        update::delete(value, keys)
+        delete(value, keys)
     }),
     native("toarray", 0, |value, _| Ok(if value.is_array() { value } else { Val::arr(vec![value]) })),
     native("drop_nulls", 0, |value, _| Ok(drop_nulls(&value).unwrap_or(Val::Null))),

@@ -1,0 +1,218 @@
+//! Names and what they stand for, innermost first.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use crate::jq::syntax::{self, Def, Kind as Syntax, Part};
+use crate::jq::value::Val;
+
+/// What a name stands for.
+pub(super) enum Binding<'a> {
+    Function {
+        def: &'a Def,
+        file: u32,
+        level: u32,
+        /// Number of its function, once it has one.
+        compiled: Cell<Option<usize>>,
+        is_recursive: bool,
+    },
+    /// A parameter of an inlined function: the argument, and where it is written.
+    Argument {
+        name: &'a str,
+        term: &'a syntax::Term,
+        file: u32,
+        scope: Scope<'a>,
+        stand_in: Option<u32>,
+    },
+    /// A parameter of a function that is called.
+    Closure {
+        name: &'a str,
+        slot: u32,
+        level: u32,
+    },
+    Var {
+        name: String,
+        slot: u32,
+        level: u32,
+        is_callable: bool,
+    },
+    Const {
+        name: String,
+        value: Val,
+    },
+    Label {
+        name: String,
+        slot: u32,
+        level: u32,
+    },
+    /// `import … as name`: the names of a module.
+    Module {
+        name: String,
+        names: Scope<'a>,
+    },
+    /// `include`: the names of a module, as if they were here.
+    Include {
+        names: Scope<'a>,
+    },
+    /// Where the names of a module begin.
+    Start,
+}
+
+pub(super) struct Node<'a> {
+    pub(super) binding: Binding<'a>,
+    pub(super) parent: Scope<'a>,
+}
+
+pub(super) type Scope<'a> = Option<Rc<Node<'a>>>;
+
+#[allow(clippy::unnecessary_wraps, reason = "a scope may be empty; this one is not")]
+pub(super) fn push<'a>(parent: Scope<'a>, binding: Binding<'a>) -> Scope<'a> {
+    Some(Rc::new(Node { binding, parent }))
+}
+
+impl Drop for Node<'_> {
+    /// Unlinks what is around it one by one: there may be thousands.
+    fn drop(&mut self) {
+        let mut parent = self.parent.take();
+        while let Some(node) = parent {
+            match Rc::try_unwrap(node) {
+                Ok(mut node) => parent = node.parent.take(),
+                Err(_) => break,
+            }
+        }
+    }
+}
+
+pub(super) fn find<'a>(scope: &Scope<'a>, name: &str, arity: usize) -> Scope<'a> {
+    if let Some((module, rest)) = name.split_once("::") {
+        let mut at = scope.as_ref();
+        while let Some(node) = at {
+            if let Binding::Module { name, names } = &node.binding
+                && name == module
+                && let Some(found) = find_exported(names, rest, arity)
+            {
+                return Some(found);
+            }
+            at = node.parent.as_ref();
+        }
+        return None;
+    }
+    let mut at = scope.as_ref();
+    while let Some(node) = at {
+        let is_found = match &node.binding {
+            Binding::Function { def, .. } => def.name == name && def.params.len() == arity,
+            Binding::Argument { name: this, .. } | Binding::Closure { name: this, .. } => {
+                arity == 0 && *this == name
+            }
+            Binding::Var { name: this, is_callable: true, .. } => arity == 0 && this == name,
+            Binding::Include { names } => {
+                if let Some(found) = find_exported(names, name, arity) {
+                    return Some(found);
+                }
+                false
+            }
+            _ => false,
+        };
+        if is_found {
+            return Some(node.clone());
+        }
+        at = node.parent.as_ref();
+    }
+    None
+}
+
+/// A function of a module, not of what the module imports.
+pub(super) fn find_exported<'a>(names: &Scope<'a>, name: &str, arity: usize) -> Scope<'a> {
+    let mut at = names.as_ref();
+    while let Some(node) = at {
+        match &node.binding {
+            Binding::Start => return None,
+            Binding::Function { def, .. } if def.name == name && def.params.len() == arity => {
+                return Some(node.clone());
+            }
+            Binding::Include { names } => {
+                if let Some(found) = find_exported(names, name, arity) {
+                    return Some(found);
+                }
+            }
+            _ => {}
+        }
+        at = node.parent.as_ref();
+    }
+    None
+}
+
+/// Whether a term calls a function of this name. Another of the same name inside counts too.
+pub(super) fn calls(term: &syntax::Term, name: &str, arity: usize) -> bool {
+    use Syntax as S;
+    let in_term = |term: &syntax::Term| calls(term, name, arity);
+    #[allow(clippy::borrowed_box, reason = "what the iterators of the tree's fields give")]
+    let in_box = |term: &Box<syntax::Term>| calls(term, name, arity);
+    match &term.kind {
+        S::Call(this, args) => (this == name && args.len() == arity) || args.iter().any(in_term),
+        S::Identity
+        | S::Recurse
+        | S::Null
+        | S::Bool(_)
+        | S::Number(_)
+        | S::Format(_)
+        | S::Break(_)
+        | S::Var(_)
+        | S::Place(_) => false,
+        S::String { parts, .. } => parts.iter().any(|part| matches!(part, Part::Term(term) if in_term(term))),
+        S::Array(inner) => inner.as_ref().is_some_and(in_box),
+        S::Object(members) => {
+            members.iter().any(|member| in_term(&member.key) || member.value.as_ref().is_some_and(in_term))
+        }
+        S::Negate(inner) | S::Label(_, inner) => in_box(inner),
+        S::Pipe(terms) | S::Comma(terms) => terms.iter().any(in_term),
+        S::Binary(_, a, b)
+        | S::And(a, b)
+        | S::Or(a, b)
+        | S::Alternative(a, b)
+        | S::Assign(a, b)
+        | S::Update(a, b)
+        | S::Arithmetic(_, a, b)
+        | S::Default(a, b) => in_box(a) || in_box(b),
+        S::If(branches, otherwise) => {
+            branches.iter().any(|(condition, then)| in_term(condition) || in_term(then))
+                || otherwise.as_ref().is_some_and(in_box)
+        }
+        S::Try(body, catch) => in_box(body) || catch.as_ref().is_some_and(in_box),
+        S::Reduce { source, patterns, init, update } => {
+            in_box(source)
+                || in_box(init)
+                || in_box(update)
+                || patterns.iter().any(|p| in_pattern(p, name, arity))
+        }
+        S::Foreach { source, patterns, init, update, extract } => {
+            in_box(source)
+                || in_box(init)
+                || in_box(update)
+                || extract.as_ref().is_some_and(in_box)
+                || patterns.iter().any(|p| in_pattern(p, name, arity))
+        }
+        S::Defs(defs, body) => defs.iter().any(|def| in_term(&def.body)) || in_box(body),
+        S::Bind { source, patterns, body } => {
+            in_box(source) || in_box(body) || patterns.iter().any(|p| in_pattern(p, name, arity))
+        }
+        S::Path(head, steps) => {
+            in_box(head)
+                || steps.iter().any(|step| match &step.kind {
+                    syntax::StepKind::Field(key) | syntax::StepKind::Index(key) => in_term(key),
+                    syntax::StepKind::Slice(start, end) => start.iter().chain(end).any(in_term),
+                    syntax::StepKind::Iterate => false,
+                })
+        }
+    }
+}
+
+fn in_pattern(pattern: &syntax::Pattern, name: &str, arity: usize) -> bool {
+    match pattern {
+        syntax::Pattern::Var(_) => false,
+        syntax::Pattern::Array(items) => items.iter().any(|item| in_pattern(item, name, arity)),
+        syntax::Pattern::Object(members) => members.iter().any(|(_, key, inner)| {
+            calls(key, name, arity) || inner.as_ref().is_some_and(|inner| in_pattern(inner, name, arity))
+        }),
+    }
+}
