@@ -127,11 +127,18 @@ impl Doc {
     /// The length and the first seven bytes of a string, as one number.
     fn fingerprint(&self, node: Node) -> u64 {
         let start = node.at as usize + 1;
-        let word = match self.text.get(start..start + 8) {
-            Some(bytes) => u64::from_le_bytes(bytes.try_into().unwrap_or_default()),
-            None => 0,
-        };
-        let kept = u64::MAX >> (64 - 8 * (node.len - 2).clamp(1, 7));
+        let mut bytes = [0; 8];
+        match self.text.get(start..start + 8) {
+            Some(eight) => bytes.copy_from_slice(eight),
+            // at the end of the text there may be fewer
+            None => {
+                let rest = self.text.get(start..).unwrap_or_default();
+                bytes[..rest.len()].copy_from_slice(rest);
+            }
+        }
+        let word = u64::from_le_bytes(bytes);
+        let length = (node.len - 2).min(7);
+        let kept = (1_u64 << (8 * length)) - 1;
         (word & kept) | u64::from(node.len) << 56
     }
 
@@ -458,5 +465,86 @@ impl Iterator for Children<'_> {
         let value = self.next + u32::from(self.is_object);
         self.next = self.doc.node(value).next;
         Some(self.doc.value(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use proptest::prelude::*;
+
+    fn raw(text: &str) -> Raw {
+        match Doc::parse(Bytes::copy_from_slice(text.as_bytes()), 512).unwrap().root() {
+            Val::Raw(raw) => raw,
+            _ => panic!("{text} is a scalar"),
+        }
+    }
+
+    #[test]
+    fn duplicates_are_seen_wherever_they_stand() {
+        for text in [
+            r#"{"a":1,"a":2}"#,
+            r#"{"":1,"":2}"#,
+            r#"{"longer than eight 1":1,"x":2,"longer than eight 1":3}"#,
+            r#"{"a":1,"a":2}"#,
+            r#"{"x":{"k":1},"y":[1,2],"x":0}"#,
+        ] {
+            assert!(raw(text).has_duplicates(), "{text}");
+        }
+        for text in [
+            r#"{"a":1,"b":2}"#,
+            r#"{"longer than eight 1":1,"longer than eight 2":1}"#,
+            "{}",
+            r#"{"aa":1,"a":1}"#,
+        ] {
+            assert!(!raw(text).has_duplicates(), "{text}");
+        }
+    }
+
+    #[test]
+    fn paths_lead_to_the_token_at_a_byte() {
+        let text = r#"{"a":{"b c":[1,{"d":"x"}]},"e":"y"}"#;
+        let doc = Doc::parse(Bytes::copy_from_slice(text.as_bytes()), 512).unwrap();
+        for (part, path) in [("x\"", r#".a."b c"[1].d"#), ("y\"", ".e"), ("[1,", r#".a."b c""#)] {
+            assert_eq!(doc.path_to(text.find(part).unwrap()).unwrap(), path);
+        }
+    }
+
+    fn json() -> impl Strategy<Value = serde_json::Value> {
+        let scalar = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            r#"[a-cé"\\/ ]{0,20}"#.prop_map(Into::into),
+        ];
+        scalar.prop_recursive(4, 40, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
+                prop::collection::vec(("[a-d]{0,9}", inner), 0..40)
+                    .prop_map(|members| serde_json::Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn looking_inside_finds_what_a_full_parse_finds(value in json()) {
+            let text = value.to_string();
+            let doc = Doc::parse(Bytes::copy_from_slice(text.as_bytes()), 512).unwrap();
+            let mine = doc.root();
+            prop_assert!(crate::jq::value::equal(&mine, &Val::from(&value)));
+            if let serde_json::Value::Object(members) = &value {
+                for (key, member) in members {
+                    let found = mine.member(&Str::new(key));
+                    prop_assert!(found.is_ok_and(|found| crate::jq::value::equal(&found, &Val::from(member))));
+                }
+            }
+            let mut out = Vec::new();
+            crate::jq::write::write(&mine.own(), crate::jq::WriteLimits { depth: 512, bytes: 1 << 20 }, &mut out).unwrap();
+            let again: serde_json::Value = serde_json::from_slice(&out).unwrap();
+            prop_assert_eq!(again, value);
+        }
     }
 }
