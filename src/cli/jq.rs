@@ -116,15 +116,15 @@ pub(super) fn jq(args: &JqArgs) -> anyhow::Result<u8> {
     jq::with_stack(|| {
         let limits = Limits::default();
         let mut runner = Runner::with_vars(program, &Value::Object(named), &values, limits.clone());
-        if args.explain {
-            print(&runner.explain())?;
-            return Ok(exit::DONE);
-        }
         if args.engine == EngineName::Jaq
             && let Err(message) = runner.use_engine(Engine::Jaq)
         {
             eprintln!("error: jaq does not take this program: {message}");
             return Ok(exit::CONFIG);
+        }
+        if args.explain {
+            print(&runner.explain())?;
+            return Ok(exit::DONE);
         }
         let mut session = Session {
             runner,

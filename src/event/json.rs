@@ -162,12 +162,15 @@ pub fn plain_prefix(text: &[u8]) -> usize {
         }
         at += LANE;
     }
-    while let Some(byte) = text.get(at) {
-        if *byte == b'"' || *byte == b'\\' || *byte < 0x20 {
-            break;
-        }
-        at += 1;
+    let rest = &text[at..];
+    if rest.is_empty() {
+        return at;
     }
+    // fewer than a lane: filled up with what ends nothing
+    let mut last = [b' '; LANE];
+    last[..rest.len()].copy_from_slice(rest);
+    let (special, _) = look_at(&last);
+    at += (special.trailing_zeros() as usize).min(rest.len());
     at
 }
 

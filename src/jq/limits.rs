@@ -12,7 +12,7 @@ use crate::config::{Duration, Size};
 pub struct Limits {
     /// CPU time of the worker.
     pub time: Duration,
-    /// Steps of the evaluator: one for each term it evaluates.
+    /// Steps of the evaluator: calls, iterations and native functions, and what these do inside.
     pub steps: u64,
     /// Memory that the program may hold at once, beyond the event itself.
     pub memory: Size,

@@ -206,7 +206,10 @@ impl Runner {
 
     /// What the program was made into, for a person who wants to know how it runs.
     pub fn explain(&self) -> String {
-        self.code.explain()
+        match &self.other {
+            None => self.code.explain(),
+            Some(_) => "engine: jaq-core (all of the program), because it was asked for\n".to_owned(),
+        }
     }
 
     /// Runs the program on one event. `emit` gets each output in order; it says whether it wants
@@ -221,6 +224,8 @@ impl Runner {
             emit(input.clone());
             return Ok(());
         }
+        // the event itself is not the program's doing
+        input.value();
         let here = 0_u8;
         let room = if DEEP.with(Cell::get) { EVALUATION_STACK } else { UNKNOWN_STACK };
         let floor = (&raw const here as usize).saturating_sub(room);

@@ -80,7 +80,7 @@ impl Writer<'_> {
             Val::Str(text) => append_string(text.as_bytes(), self.out),
             Val::Raw(raw) => {
                 // an event is bounded in depth before it is an event
-                if levels < self.limits.depth && raw.depth() > levels {
+                if levels < self.limits.depth && raw.is_deeper_than(levels) {
                     return Err(NotJson::Depth(self.limits.depth));
                 }
                 raw.append(self.out);
@@ -138,7 +138,7 @@ fn measure_level(value: &Val, levels: usize, limits: WriteLimits, bytes: &mut us
         Val::Int(_) | Val::Float(_) => 1,
         Val::Str(text) => text.len() + 2,
         Val::Raw(raw) => {
-            if levels < limits.depth && raw.depth() > levels {
+            if levels < limits.depth && raw.is_deeper_than(levels) {
                 return Err(NotJson::Depth(limits.depth));
             }
             raw.size()

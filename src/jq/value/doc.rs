@@ -24,6 +24,8 @@ pub(in crate::jq) struct Doc {
     nodes: Vec<Node>,
     /// Whether there are line breaks between its tokens, which one line of output cannot have.
     has_breaks: bool,
+    /// Levels of arrays and objects.
+    depth: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +52,8 @@ struct Nodes {
     nodes: Vec<Node>,
     open: u32,
     has_breaks: bool,
+    depth: u32,
+    deepest: u32,
 }
 
 impl Tape for Nodes {
@@ -66,6 +70,8 @@ impl Tape for Nodes {
         let number = self.nodes.len() as u32;
         self.nodes.push(Node { at: start as u32, len: self.open, next: 0, kind });
         self.open = number;
+        self.depth += 1;
+        self.deepest = self.deepest.max(self.depth);
     }
 
     #[inline]
@@ -78,6 +84,7 @@ impl Tape for Nodes {
         let next = self.nodes.len() as u32;
         if let Some(node) = self.nodes.get_mut(self.open as usize) {
             self.open = node.len;
+            self.depth -= 1;
             node.len = end as u32 - node.at;
             node.next = next;
         }
@@ -92,14 +99,20 @@ impl Doc {
         }
         // security events have a token every dozen bytes; with less room the table grows
         let room = text.len() / 12 + 4;
-        let mut tape = Nodes { nodes: Vec::with_capacity(room), open: u32::MAX, has_breaks: false };
+        let mut tape = Nodes {
+            nodes: Vec::with_capacity(room),
+            open: u32::MAX,
+            has_breaks: false,
+            depth: 0,
+            deepest: 0,
+        };
         json::scan(&text, max_depth, &mut tape)?;
-        Ok(Rc::new(Doc { text, nodes: tape.nodes, has_breaks: tape.has_breaks }))
+        Ok(Rc::new(Doc { text, nodes: tape.nodes, has_breaks: tape.has_breaks, depth: tape.deepest }))
     }
 
     /// A document of one number.
     pub(super) fn number(text: String) -> Rc<Doc> {
-        Rc::new(Doc { text: text.into(), nodes: Vec::new(), has_breaks: false })
+        Rc::new(Doc { text: text.into(), nodes: Vec::new(), has_breaks: false, depth: 0 })
     }
 
     pub(super) fn text_at(&self, at: u32, len: u32) -> Option<&[u8]> {
@@ -324,21 +337,24 @@ impl Raw {
         self.node().len as usize
     }
 
-    /// Levels of the text.
-    pub(in crate::jq) fn depth(&self) -> usize {
+    /// Whether the text has more than this many levels.
+    pub(in crate::jq) fn is_deeper_than(&self, levels: usize) -> bool {
+        // as a rule the whole event is not
+        if self.doc.depth as usize <= levels {
+            return false;
+        }
         let node = self.node();
-        let (mut deepest, mut ends) = (0, Vec::new());
-        for number in self.node..node.next {
+        let mut ends = Vec::new();
+        (self.node..node.next).any(|number| {
             while ends.last().is_some_and(|end| *end <= number) {
                 ends.pop();
             }
             let node = self.doc.node(number);
             if matches!(node.kind, Kind::Array | Kind::Object) {
                 ends.push(node.next);
-                deepest = deepest.max(ends.len());
             }
-        }
-        deepest
+            ends.len() > levels
+        })
     }
 
     pub(in crate::jq) fn place(&self) -> (&Rc<Doc>, usize) {

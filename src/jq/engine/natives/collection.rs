@@ -134,10 +134,8 @@ pub(super) const NATIVES: &[Native] = &[
             Err(Raised::typed2(&value, &args[0], "cannot be merged: both must be objects"))
         }
     }),
-    native("flatten_keys", 0, |value, _| Ok(flat(&value, &Str::new(".")))),
-    native("flatten_keys", 1, |value, args| {
-        string(&args[0], "the separator of flatten_keys").map(|separator| flat(&value, separator))
-    }),
+    native("flatten_keys", 0, |value, _| flat(&value, &Str::new("."))),
+    native("flatten_keys", 1, |value, args| flat(&value, string(&args[0], "the separator of flatten_keys")?)),
     native("unflatten", 0, |value, _| unflatten(&value, &Str::new("."))),
     native("unflatten", 1, |value, args| unflatten(&value, string(&args[0], "the separator of unflatten")?)),
 ];
@@ -366,10 +364,13 @@ fn drop_nulls(value: &Val) -> Option<Val> {
     }
 }
 
-fn flat(value: &Val, separator: &Str) -> Val {
+fn flat(value: &Val, separator: &Str) -> Result<Val, Exn> {
+    if !value.is_object() && !value.is_array() {
+        return Err(Raised::typed(value, "has no keys to flatten"));
+    }
     let mut flat = Obj::new();
     flatten_keys(value, "", separator, &mut flat);
-    Val::obj(flat)
+    Ok(Val::obj(flat))
 }
 
 fn unflatten(value: &Val, separator: &Str) -> Result<Val, Exn> {

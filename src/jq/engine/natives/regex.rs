@@ -178,8 +178,9 @@ pub(in crate::jq::engine) fn find(value: &Val, pattern: &Val, flags: &Val) -> Re
     let mut from = 0;
     let whole = text.as_str();
     while from <= whole.len() {
-        // the pattern looks at all that is left before it fails
-        budget::work(1 + (whole.len() - from) / 64);
+        // the pattern may look at all that is left before it matches or fails
+        budget::work(1);
+        budget::hurry((whole.len() - from) / 64);
         budget::charge((found.len() + 1) * size_of::<Match>());
         let groups: Vec<Option<(usize, usize)>> = match &compiled.engine {
             Engine::Linear(regex) => match regex.captures_at(whole, from) {
