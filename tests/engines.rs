@@ -509,6 +509,26 @@ const HOSTILE: &[(&str, bool)] = &[
     (r#"("a" * 30) | test("(a?){1000}{1000}")"#, true),
     ("range(20000)", true),
     (r#"range(100) | "x" * 100000"#, true),
+    // what is shared in memory is small until somebody walks over it
+    (
+        "(reduce range(40) as $i ({a: 1}; {a: ., b: .})) as $a | (reduce range(40) as $i ({a: 1}; {a: ., b: .})) as $b | ($a * $b) | length",
+        true,
+    ),
+    ("reduce range(40) as $i ([1]; [., .]) | tojson", true),
+    (r#"(reduce range(40) as $i ([1]; [., .])) | "\(.)""#, false),
+    (
+        "(reduce range(40) as $i ([1]; [., .])) as $a | (reduce range(40) as $i ([1]; [., .])) as $b | $a == $b",
+        true,
+    ),
+    (
+        "(reduce range(40) as $i ([1]; [., .])) as $a | (reduce range(40) as $i ([1]; [., .])) as $b | [$a, $b] | sort",
+        true,
+    ),
+    // one step each, and each as long as the array
+    ("[range(1000000)] as $d | [range(3000) as $i | $d == ($d[1:])]", false),
+    ("reduce range(3000) as $i ([range(1000000)]; . as $x | .[0] = $i)", false),
+    (r#"("a" * 4000000) as $d | [range(30000) as $i | $d | ascii_downcase | length]"#, false),
+    (r#"("a" * 200000) | test("(?=a*b)x")"#, true),
     ("reduce range(100000) as $i (null; [.]) | tojson", false),
     ("reduce range(100000) as $i (null; [.])", false),
     ("def f(x): f(x | x); f(.)", false),
@@ -571,4 +591,53 @@ fn deep_texts_are_refused() {
         let code = format!("{}.{}", open.repeat(5_000), close.repeat(5_000));
         assert!(compiled(&code).is_none(), "5,000 times `{open}` compiles");
     }
+}
+
+/// What once was wrong, as program, input and output.
+#[test]
+fn what_reviews_found_stays_mended() {
+    let cases = [
+        (
+            "keys, length, ([.[]] | length), (.b = 3)",
+            r#"{"a":1,"a":2}"#,
+            &[r#"["a"]"#, "1", "1", r#"{"a":2,"b":3}"#][..],
+        ),
+        (".id = 9, del(.zz)", r#"{"id":"u1","zz":3,"id":4}"#, &[r#"{"id":9,"zz":3}"#, r#"{"id":4}"#]),
+        (".x | length", r#"{"x":{"a":1,"a":2}}"#, &["1"]),
+        ("[foreach (1, 2, 3) as $x (5; if $x == 2 then empty else . + $x end; .)]", "null", &["[6,3]"]),
+        (".a[1] |= empty", "{}", &["{}"]),
+        (r#"indices("")"#, r#""a""#, &["[]"]),
+        (r#"gsub(" "; "") | length"#, &format!("{:?}", "a ".repeat(60_000)), &["60000"]),
+        ("del(.a | values | .b), del(.a[]?.b)", r#"{"c":1}"#, &[r#"{"c":1}"#, r#"{"c":1}"#]),
+    ];
+    with_stack(|| {
+        for (code, input, expected) in &cases {
+            let program = compiled(code).unwrap_or_else(|| panic!("{code} is no program"));
+            let mut runner = runner(&program, Engine::Jaquard, &Limits::default()).unwrap();
+            let mut event = Json::parse(Bytes::from((*input).to_owned()), 512).unwrap();
+            let mut outputs = Vec::new();
+            let bounds = WriteLimits::from(&Limits::default());
+            let result = runner.run(&mut event, None, &mut |output| {
+                let mut text = Vec::new();
+                output.write(bounds, &mut text).unwrap();
+                outputs.push(String::from_utf8(text).unwrap());
+                true
+            });
+            assert!(result.is_ok(), "{code}: {result:?}");
+            assert_eq!(&outputs, expected, "{code}");
+        }
+    });
+}
+
+/// Arguments that double with each function: inlining them all would never end.
+#[test]
+fn programs_that_double_when_inlined_compile_all_the_same() {
+    let mut code = "def f0(g): g; ".to_owned();
+    for level in 1..=40 {
+        code += &format!("def f{level}(g): f{}(g | g); ", level - 1);
+    }
+    let started = Instant::now();
+    assert!(compiled(&format!("{code} .id")).is_some());
+    assert!(compiled(&format!("{code} f40(.)")).is_some());
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }

@@ -111,6 +111,10 @@ fn floor_char(text: &str, at: usize) -> usize {
 /// The known name nearest to a wrong one, if one is near enough to be meant.
 pub fn nearest<'n>(wrong: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let length = wrong.chars().count();
+    // comparing takes the product of both lengths, and nobody misspells a name as long as that
+    if length > 64 {
+        return None;
+    }
     known
         .into_iter()
         .map(|name| (strsim::damerau_levenshtein(wrong, name), name))

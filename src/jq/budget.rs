@@ -134,6 +134,14 @@ pub(super) fn hurry(steps: usize) {
     });
 }
 
+/// Bytes that may still be asked for.
+pub(super) fn memory_left() -> usize {
+    BUDGET.with(|budget| {
+        let held = memory::held().wrapping_sub(budget.held_at_start.get());
+        usize::try_from(budget.max_memory.get().saturating_sub(held)).unwrap_or(0)
+    })
+}
+
 /// Asks for memory before it is allocated.
 #[inline]
 pub(super) fn charge(bytes: usize) {

@@ -245,6 +245,10 @@ fn describe(missing: &Missing) -> (String, Option<String>) {
             );
             (format!("undefined format `@{name}`"), Some(help))
         }
+        Missing::Room => (
+            "the program is too large".to_owned(),
+            Some("put tables into `args`, and split it into several transforms".to_owned()),
+        ),
         Missing::Key(shown) => (
             format!("Cannot use {shown} as object key"),
             Some("keys are strings; `tostring` makes one".to_owned()),

@@ -118,6 +118,7 @@ fn functions() -> impl Iterator<Item = Fun<Kind>> {
             let args = cv.0.pop_var().as_items().unwrap_or_default();
             let number = cv.0.pop_var().as_i64().unwrap_or(0);
             let native = usize::try_from(number).ok().and_then(|number| engine::natives().nth(number));
+            budget::work(cv.1.weight());
             match native.map(|native| (native.run)(cv.1, &args)) {
                 Some(Ok(value)) => box_once(Ok(value)),
                 Some(Err(error)) => box_once(Err(exception(error))),

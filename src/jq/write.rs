@@ -144,6 +144,7 @@ fn measure_level(value: &Val, levels: usize, limits: WriteLimits, bytes: &mut us
             raw.size()
         }
         Val::Arr(items) => {
+            guard();
             let inner = levels.checked_sub(1).ok_or(NotJson::Depth(limits.depth))?;
             for item in items.iter() {
                 measure_level(item, inner, limits, bytes)?;
@@ -151,6 +152,7 @@ fn measure_level(value: &Val, levels: usize, limits: WriteLimits, bytes: &mut us
             items.len() + 1
         }
         Val::Obj(members) => {
+            guard();
             let inner = levels.checked_sub(1).ok_or(NotJson::Depth(limits.depth))?;
             for (key, member) in members.iter() {
                 *bytes += key.len() + 3;

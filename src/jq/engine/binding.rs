@@ -52,27 +52,19 @@ impl<'p> Machine<'p> {
         self.each(&fold.source, frame, In::Ref(input), &mut |this, value| {
             budget::tick();
             this.destructure(&fold.patterns, frame, input, &value, &mut |this| {
+                // without an output the state is null
                 let old = std::mem::replace(&mut state, Val::Null);
-                // without an output the state stays what it was
-                let kept = if fold.update.outputs.get() == Outputs::One { Val::Null } else { old.clone() };
-                let mut updated = false;
-                this.each(&fold.update, frame, In::Own(old), &mut |this, new| {
-                    updated = true;
-                    match extract {
-                        Some(extract) => {
-                            let result = this.each(extract, frame, In::Ref(&new), out);
-                            state = new;
-                            result
-                        }
-                        None => {
-                            state = new.clone();
-                            out(this, new)
-                        }
+                this.each(&fold.update, frame, In::Own(old), &mut |this, new| match extract {
+                    Some(extract) => {
+                        let result = this.each(extract, frame, In::Ref(&new), out);
+                        state = new;
+                        result
+                    }
+                    None => {
+                        state = new.clone();
+                        out(this, new)
                     }
                 })?;
-                if !updated {
-                    state = kept;
-                }
                 Ok(())
             })
         })

@@ -243,6 +243,7 @@ impl<'p> Machine<'p> {
                     return self.cartesian(args, frame, input.get(), &mut |this, values| {
                         budget::at(term.at);
                         budget::tick();
+                        budget::work(input.get().weight());
                         let value =
                             (native.run)(input.get().clone(), values).map_err(|error| place(error, term))?;
                         out(this, value)

@@ -416,6 +416,7 @@ impl<'p> Machine<'p> {
                 Kind::Native(native, args) => {
                     budget::at(term.at);
                     budget::tick();
+                    budget::work(input.get().weight());
                     let result = match &args[..] {
                         [] => (native.run)(input.own(), &[]),
                         [only] => {

@@ -121,7 +121,7 @@ impl<'a> Lowerer<'a> {
                 };
                 lowered.push(term);
             }
-            if *special == Special::Del {
+            if *special == Special::Del && self.is_generous {
                 // the paths are lowered twice: for the way down, and for the general way
                 let whole = Doomed { whole: true, ..Doomed::default() };
                 let paths = self.elsewhere(|this| this.term(&args[0], scope));
@@ -165,7 +165,7 @@ impl<'a> Lowerer<'a> {
     pub(super) fn entries(&mut self, body: &'a syntax::Term, scope: &Scope<'a>, span: Span) -> Option<Term> {
         let Syntax::Call(name, args) = &body.kind else { return None };
         let ("select", [condition]) = (name.as_str(), args.as_slice()) else { return None };
-        if find(scope, "select", 1).is_some() {
+        if !self.is_generous || find(scope, "select", 1).is_some() {
             return None;
         }
         let (key, value) = (self.slot(), self.slot());
@@ -211,7 +211,8 @@ impl<'a> Lowerer<'a> {
                     PRELUDE_FILE => Some(self.place(span)),
                     _ => None,
                 };
-                let is_inlined = !is_recursive && self.terms < MAX_TERMS && self.inlined < MAX_INLINED;
+                let is_inlined =
+                    self.is_generous && !is_recursive && self.terms < MAX_TERMS && self.inlined < MAX_INLINED;
                 if !is_inlined {
                     return self
                         .call_function(node, def, *file, *level, compiled, args, scope, span, stand_in);

@@ -52,6 +52,8 @@ pub(in crate::jq) enum Missing {
     Format(String),
     /// An object's key that is no string.
     Key(String),
+    /// The program is too large.
+    Room,
 }
 
 /// Names and numbers of arguments of all functions that a program finds.
@@ -66,8 +68,27 @@ pub(in crate::jq) fn known_functions() -> Vec<(&'static str, usize)> {
     known
 }
 
+/// Terms that a program may be made of.
+const MAX_CODE: usize = 400_000;
+
 /// Turns a loaded program into code. `variables` are bound to constants; `$meta` is in slot 1.
+///
+/// Inlining copies arguments to where they are used, and a program can be written so that this
+/// doubles with each of its lines. Such a program is made again with its functions called.
 pub(in crate::jq) fn lower(files: &[Loaded], variables: &[(&str, Val)]) -> Result<Code, Vec<Undefined>> {
+    match lower_once(files, variables, true) {
+        Err(undefined) if undefined.iter().any(|undefined| undefined.what == Missing::Room) => {
+            lower_once(files, variables, false)
+        }
+        result => result,
+    }
+}
+
+fn lower_once(
+    files: &[Loaded],
+    variables: &[(&str, Val)],
+    is_generous: bool,
+) -> Result<Code, Vec<Undefined>> {
     let mut lowerer = Lowerer {
         files,
         prelude: HashMap::new(),
@@ -81,6 +102,7 @@ pub(in crate::jq) fn lower(files: &[Loaded], variables: &[(&str, Val)]) -> Resul
         slots: 2,
         level: 0,
         inlined: 0,
+        is_generous,
         terms: 0,
         wants_meta: false,
         entry: None,
@@ -132,6 +154,8 @@ pub(super) struct Lowerer<'a> {
     /// Depth of the current frame.
     pub(super) level: u32,
     pub(super) inlined: usize,
+    /// Whether functions are inlined, and terms lowered more than once to see which way is better.
+    pub(super) is_generous: bool,
     /// Terms made so far.
     pub(super) terms: usize,
     pub(super) wants_meta: bool,
@@ -237,6 +261,13 @@ impl<'a> Lowerer<'a> {
 
     pub(super) fn term(&mut self, term: &'a syntax::Term, scope: &Scope<'a>) -> Term {
         let span = term.span;
+        if self.terms > MAX_CODE {
+            // told once; nothing of it will run
+            if self.undefined.last().is_none_or(|last| last.what != Missing::Room) {
+                return self.missing(span, Missing::Room);
+            }
+            return Term::new(Kind::Const(Val::Null), 0);
+        }
         let kind = match &term.kind {
             Syntax::Identity => {
                 self.uses_input();

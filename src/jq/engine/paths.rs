@@ -142,7 +142,8 @@ impl<'p> Machine<'p> {
                     this.each(&fold.source, frame, input.lend(), &mut |this, item| {
                         budget::tick();
                         this.destructure(&fold.patterns, frame, input.get(), &item, &mut |this| {
-                            let (old_trail, old) = state.clone();
+                            // without an output the state is null
+                            let (old_trail, old) = std::mem::replace(&mut state, (Trail::Root, Val::Null));
                             this.paths(
                                 &fold.update,
                                 frame,

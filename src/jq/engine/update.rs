@@ -220,6 +220,7 @@ impl<'p> Machine<'p> {
                     Updated::New(child) => {
                         value.with_index(&key, child).map(Updated::New).map_err(|e| e.at(step.at))
                     }
+                    Updated::Gone if matches!(value, Val::Null) => Ok(Updated::Same(value)),
                     Updated::Gone if is_last => value.without(&[key]).map(Updated::New),
                     Updated::Gone => Ok(Updated::Same(value)),
                 }

@@ -8,7 +8,7 @@
 use std::cell::{Cell, RefCell};
 
 use super::{Items, Obj, Val};
-use crate::jq::budget::{Stop, stop};
+use crate::jq::budget::{Stop, stop, tick};
 
 /// Stack left for what is in no way deep: a native function, the allocator, a signal.
 const RESERVE: usize = 128 << 10;
@@ -31,9 +31,11 @@ pub(in crate::jq) fn set_floor(floor: usize) -> usize {
     FLOOR.replace(floor)
 }
 
-/// Stops the evaluation if it has used up its stack.
+/// One container of a walk over values: stops the evaluation if it has used up its stack, and counts
+/// as a step, because what is shared in memory is walked over each time.
 #[inline]
 pub(in crate::jq) fn guard() {
+    tick();
     let here = 0_u8;
     if (&raw const here as usize) < FLOOR.get() {
         stop(Stop::Stack);

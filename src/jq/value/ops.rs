@@ -10,6 +10,20 @@ use crate::jq::budget::{charge, work};
 /// Highest index that can be assigned to.
 const MAX_INDEX: i64 = 536_870_911;
 
+/// Items that are looked at or moved at the cost of a step.
+const ITEMS_A_STEP: usize = 16;
+
+/// Bytes that are looked at or moved at the cost of a step.
+const BYTES_A_STEP: usize = 128;
+
+/// Says that so many values are about to be copied, if they are.
+fn copying(is_copied: bool, values: usize) {
+    if is_copied {
+        charge(values * size_of::<Val>());
+        work(values / ITEMS_A_STEP);
+    }
+}
+
 /// Bounds of a slice: null or numbers.
 #[derive(Clone)]
 pub(in crate::jq) struct Slice {
@@ -87,13 +101,18 @@ impl Val {
                     return Ok(self);
                 }
                 let Val::Arr(mut items) = self.own() else { return Ok(Val::Null) };
+                copying(Rc::strong_count(&items) > 1, items.len());
                 charge((items.len() + more.len()) * size_of::<Val>());
+                work(more.len() / ITEMS_A_STEP);
                 Rc::make_mut(&mut items).extend(more.iter().cloned());
                 Ok(Val::Arr(items))
             }
             (Type::Object, Type::Object) => {
                 let Some(more) = other.as_members() else { return Ok(self) };
                 let Val::Obj(mut object) = self.own() else { return Ok(Val::Null) };
+                copying(Rc::strong_count(&object) > 1, object.len() * 2);
+                charge(more.len() * 2 * size_of::<Val>());
+                work(more.len() / ITEMS_A_STEP);
                 let members = Rc::make_mut(&mut object);
                 for (key, value) in more.iter() {
                     members.insert(key.clone(), value.clone());
@@ -149,6 +168,11 @@ impl Val {
 
     /// The value with its own level as values; what is text becomes one that can be changed.
     pub(in crate::jq) fn own(self) -> Val {
+        if let Val::Raw(raw) = &self {
+            // a member of a text takes a dozen bytes there at least, and its share of memory here
+            charge(raw.size() * 4);
+            work(raw.size() / BYTES_A_STEP);
+        }
         match self {
             Val::Raw(raw) if raw.is_object() => Val::obj(raw.to_obj()),
             Val::Raw(raw) => Val::arr(raw.to_vec()),
@@ -201,6 +225,7 @@ impl Val {
             }
             Val::Raw(raw) => {
                 let at = if at < 0 { at + raw.written() as i64 } else { at };
+                work(usize::try_from(at).unwrap_or(0) / ITEMS_A_STEP);
                 usize::try_from(at).ok().and_then(|at| raw.children().nth(at)).unwrap_or(Val::Null)
             }
             _ => Val::Null,
@@ -232,6 +257,7 @@ impl Val {
             Type::Array => {
                 let Some(items) = self.as_items() else { return Ok(Val::Null) };
                 let range = slice.range(items.len())?;
+                copying(true, range.len());
                 Ok(Val::arr(items[range].to_vec()))
             }
             Type::Object => Err(Raised::about(self, "Cannot index object with object")),
@@ -270,6 +296,7 @@ impl Val {
                 if at >= items.len() {
                     charge((at + 1) * size_of::<Val>());
                 }
+                copying(Rc::strong_count(&items) > 1, items.len());
                 let owned = Rc::make_mut(&mut items);
                 if at >= owned.len() {
                     owned.resize(at + 1, Val::Null);
@@ -359,13 +386,29 @@ impl Val {
         }
     }
 
+    /// Steps that a function may take to look at all of the value's own level.
+    #[inline]
+    pub(in crate::jq) fn weight(&self) -> usize {
+        match self {
+            Val::Str(text) => text.len() / BYTES_A_STEP,
+            Val::Arr(items) => items.len() / ITEMS_A_STEP,
+            Val::Obj(object) => object.len() / ITEMS_A_STEP,
+            Val::Raw(raw) => raw.size() / BYTES_A_STEP,
+            _ => 0,
+        }
+    }
+
     /// `has(key)`.
     pub(in crate::jq) fn has(&self, key: &Val) -> Result<bool, Exn> {
         match (self, key, self.kind(), key.kind()) {
             (Val::Obj(object), Val::Str(key), ..) => Ok(object.get(key.as_bytes()).is_some()),
             (Val::Raw(raw), Val::Str(key), Type::Object, _) => Ok(raw.get(key.as_bytes()).is_some()),
             (_, _, Type::Array, Type::Number) => {
-                let length = self.as_items().map_or(0, |items| items.len());
+                let length = match self {
+                    Val::Raw(raw) => raw.written(),
+                    Val::Arr(items) => items.len(),
+                    _ => 0,
+                };
                 Ok(key.as_f64().is_some_and(|n| n >= 0.0 && n < length as f64))
             }
             (_, _, mine, theirs) => {
@@ -455,6 +498,9 @@ fn repeat(text: &Val, times: &Val) -> Result<Val, Exn> {
 /// Merges objects at every level where both have one.
 pub(in crate::jq) fn merge(value: Val, other: &Val) -> Val {
     guard();
+    if let Val::Obj(object) = &value {
+        copying(Rc::strong_count(object) > 1, object.len() * 2);
+    }
     let (Some(more), true) = (other.as_members(), value.is_object()) else { return other.clone() };
     let Val::Obj(mut object) = value.own() else { return other.clone() };
     let members = Rc::make_mut(&mut object);

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use super::deep::guard;
 use super::number::{compare, is_nan};
 use super::{Str, Type, Val};
+use crate::jq::budget::work;
 
 /// Whether two values are equal. NaN equals nothing.
 pub(in crate::jq) fn equal(a: &Val, b: &Val) -> bool {
@@ -19,6 +20,7 @@ pub(in crate::jq) fn equal(a: &Val, b: &Val) -> bool {
             (Type::Array, Type::Array) => {
                 guard();
                 let (Some(a), Some(b)) = (a.as_items(), b.as_items()) else { return false };
+                work(a.len().min(b.len()) / 16);
                 a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| equal(a, b))
             }
             (Type::Object, Type::Object) => {
@@ -42,6 +44,7 @@ pub(in crate::jq) fn order(a: &Val, b: &Val) -> Ordering {
             (Type::Array, Type::Array) => {
                 guard();
                 let (Some(a), Some(b)) = (a.as_items(), b.as_items()) else { return Ordering::Equal };
+                work(a.len().min(b.len()) / 16);
                 let differing = a.iter().zip(b.iter()).map(|(a, b)| order(a, b)).find(|o| o.is_ne());
                 differing.unwrap_or_else(|| a.len().cmp(&b.len()))
             }

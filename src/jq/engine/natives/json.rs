@@ -40,17 +40,19 @@ pub(super) const NATIVES: &[Native] = &[
 ];
 
 pub(super) fn to_json(value: &Val) -> Result<String, Exn> {
-    let bytes = write::measure(value, WriteLimits { depth: DEPTH, bytes: usize::MAX });
-    match bytes {
+    let too_deep = || raise(format!("a value nested deeper than {DEPTH} levels has no text"));
+    // what is shared in memory is written out each time: the text may be endless
+    let room = budget::memory_left();
+    match write::measure(value, WriteLimits { depth: DEPTH, bytes: room }) {
         Ok(bytes) => budget::charge(bytes),
-        Err(_) => return raise(format!("a value nested deeper than {DEPTH} levels has no text")),
+        Err(NotJson::Size(_)) => budget::stop(budget::Stop::Memory),
+        Err(NotJson::Depth(_)) => return too_deep(),
     }
     let mut out = Vec::new();
-    match write::write(value, WriteLimits { depth: DEPTH, bytes: usize::MAX }, &mut out) {
+    match write::write(value, WriteLimits { depth: DEPTH, bytes: room }, &mut out) {
         Ok(()) => Ok(String::from_utf8(out).unwrap_or_default()),
-        Err(NotJson::Depth(_) | NotJson::Size(_)) => {
-            raise(format!("a value nested deeper than {DEPTH} levels has no text"))
-        }
+        Err(NotJson::Size(_)) => budget::stop(budget::Stop::Memory),
+        Err(NotJson::Depth(_)) => too_deep(),
     }
 }
 

@@ -11,11 +11,20 @@ use fancy_regex::RegexBuilder as FancyBuilder;
 use regex::RegexBuilder;
 
 use super::super::native::{Native, native};
-use crate::jq::budget;
 use crate::jq::value::{Exn, Obj, Raised, Str, Val};
+use crate::jq::{budget, memory};
 
 /// Compiled patterns that a thread keeps.
-const KEPT: usize = 256;
+const KEPT: usize = 128;
+
+/// Bytes that they may take together. Each may take as much again as [`MAX_LAZY`] while it matches.
+const KEPT_BYTES: isize = 8 << 20;
+
+/// Bytes that a pattern may take beyond its own while it matches.
+const MAX_LAZY: usize = 256 << 10;
+
+/// Bytes of a text that a pattern may be matched against by backtracking.
+const MAX_BACKTRACKED: usize = 64 << 10;
 
 /// Bytes of one compiled pattern.
 const MAX_COMPILED: usize = 2 << 20;
@@ -24,7 +33,7 @@ const MAX_COMPILED: usize = 2 << 20;
 const MAX_PATTERN: usize = 64 << 10;
 
 /// Steps of a pattern that needs backtracking.
-const MAX_BACKTRACKS: usize = 1_000_000;
+const MAX_BACKTRACKS: usize = 20_000;
 
 pub(super) const NATIVES: &[Native] = &[
     native("test", 1, |value, args| with_flags(&args[0], |re, flags| test(&value, re, flags))),
@@ -88,6 +97,8 @@ struct Compiled {
     names: Vec<Option<Str>>,
     is_global: bool,
     no_empty: bool,
+    /// Bytes that it took to compile.
+    bytes: isize,
 }
 
 /// A match in a text, in bytes.
@@ -246,15 +257,31 @@ fn prepare<'v>(value: &'v Val, pattern: &Val, flags: &Val) -> Result<(&'v Str, R
     let key = (Str::new(source.as_str()), Str::new(flags.as_str()));
     let cached = CACHE.with_borrow(|cache| cache.get(&key).cloned());
     if let Some(compiled) = cached {
-        return Ok((text, compiled));
+        return fitting(text, compiled);
     }
-    let compiled = Rc::new(compile(source, &flags)?);
+    let held = memory::held();
+    let mut compiled = compile(source, &flags)?;
+    compiled.bytes = memory::held().wrapping_sub(held);
+    let compiled = Rc::new(compiled);
     CACHE.with_borrow_mut(|cache| {
-        if cache.len() >= KEPT {
+        let bytes: isize = cache.values().map(|compiled| compiled.bytes).sum();
+        if cache.len() >= KEPT || bytes + compiled.bytes > KEPT_BYTES {
             cache.clear();
         }
         cache.insert(key, compiled.clone());
     });
+    fitting(text, compiled)
+}
+
+/// The pattern with its text, unless the text is too long for how the pattern is matched.
+fn fitting(text: &Str, compiled: Rc<Compiled>) -> Result<(&Str, Rc<Compiled>), Exn> {
+    if matches!(compiled.engine, Engine::Backtracking(_)) && text.len() > MAX_BACKTRACKED {
+        let message = format!(
+            "a text of more than {} KiB cannot be matched by a pattern with look-around or back references",
+            MAX_BACKTRACKED >> 10
+        );
+        return Err(Raised::about(&Val::Str(text.clone()), message));
+    }
     Ok((text, compiled))
 }
 
@@ -294,7 +321,7 @@ fn compile(source: &Str, flags: &Str) -> Result<Compiled, Exn> {
         .ignore_whitespace(extended)
         .dot_matches_new_line(dot_all)
         .size_limit(MAX_COMPILED)
-        .dfa_size_limit(MAX_COMPILED)
+        .dfa_size_limit(MAX_LAZY)
         .nest_limit(100)
         .build();
     let (engine, names) = match linear {
@@ -312,14 +339,14 @@ fn compile(source: &Str, flags: &Str) -> Result<Compiled, Exn> {
                 .dot_matches_new_line(dot_all)
                 .backtrack_limit(MAX_BACKTRACKS)
                 .delegate_size_limit(MAX_COMPILED)
-                .delegate_dfa_size_limit(MAX_COMPILED)
+                .delegate_dfa_size_limit(MAX_LAZY)
                 .build()
                 .map_err(|_| refused(last_line(&linear_error.to_string())))?;
             let names = regex.capture_names().skip(1).map(|name| name.map(Str::new)).collect();
             (Engine::Backtracking(regex), names)
         }
     };
-    Ok(Compiled { engine, names, is_global, no_empty })
+    Ok(Compiled { engine, names, is_global, no_empty, bytes: 0 })
 }
 
 /// The sentence of an error that also draws a picture.

@@ -57,9 +57,11 @@ pub(in crate::jq::engine) fn append_as_text(value: &Val, out: &mut Vec<u8>) {
     match value {
         Val::Str(text) => out.extend_from_slice(text.as_bytes()),
         other => {
-            let unbounded = WriteLimits { depth: usize::MAX, bytes: usize::MAX };
-            // without bounds there is nothing to refuse
-            let _ = write::write(other, unbounded, out);
+            let room = budget::memory_left();
+            let bounds = WriteLimits { depth: usize::MAX, bytes: room };
+            if write::write(other, bounds, out).is_err() {
+                budget::stop(budget::Stop::Memory);
+            }
         }
     }
 }
@@ -148,7 +150,7 @@ fn join(value: &Val, separator: &Val) -> Result<Val, Exn> {
 /// Where a text occurs in another, in characters; overlapping ones too.
 pub(super) fn indices(text: &Str, part: &Str) -> Val {
     if part.is_empty() {
-        return Val::Null;
+        return Val::arr(Vec::new());
     }
     let (text, part) = (text.as_str(), part.as_bytes());
     let finder = memchr::memmem::Finder::new(part);
