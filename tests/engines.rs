@@ -606,6 +606,7 @@ fn what_reviews_found_stays_mended() {
         (".x | length", r#"{"x":{"a":1,"a":2}}"#, &["1"]),
         ("[foreach (1, 2, 3) as $x (5; if $x == 2 then empty else . + $x end; .)]", "null", &["[6,3]"]),
         (".a[1] |= empty", "{}", &["{}"]),
+        ("del(.[nan])", "[1,2]", &["[1,2]"]),
         (r#"indices("")"#, r#""a""#, &["[]"]),
         (r#"gsub(" "; "") | length"#, &format!("{:?}", "a ".repeat(60_000)), &["60000"]),
         ("del(.a | values | .b), del(.a[]?.b)", r#"{"c":1}"#, &[r#"{"c":1}"#, r#"{"c":1}"#]),

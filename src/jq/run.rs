@@ -226,16 +226,9 @@ impl Runner {
         }
         // the event itself is not the program's doing
         input.value();
-        let here = 0_u8;
-        let room = if DEEP.with(Cell::get) { EVALUATION_STACK } else { UNKNOWN_STACK };
-        let floor = (&raw const here as usize).saturating_sub(room);
-        budget::begin(&self.limits, floor);
-        let floor_before = value::set_floor(floor);
-        let evaluated = panic::catch_unwind(AssertUnwindSafe(|| self.evaluate(input, meta, emit)));
-        budget::end();
+        let limits = self.limits.clone();
+        let evaluated = bounded(&limits, || self.evaluate(input, meta, emit));
         self.stack.clear();
-        value::drain_deferred();
-        value::set_floor(floor_before);
         match evaluated {
             Ok(result) => result,
             Err(payload) => Err(self.describe(payload.as_ref())),
@@ -296,6 +289,24 @@ impl Runner {
         }
     }
 
+    /// [`holds`](Self::holds) for a condition of at most one output, which nobody else will see.
+    fn verdict(&mut self, input: &mut Json, meta: Option<&Meta<'_>>) -> Result<bool, RunError> {
+        let event = input.value().clone();
+        let meta = match meta {
+            Some(meta) if self.code.wants_meta => Val::from(&meta.to_value()),
+            _ => Val::Null,
+        };
+        let (code, stack, branches) = (&self.code, &mut self.stack, self.branches.as_deref_mut());
+        let evaluated =
+            bounded(&self.limits, || Machine::new(code, stack, [meta], branches).verdict_of(&event));
+        self.stack.clear();
+        match evaluated {
+            Ok(Ok(verdict)) => Ok(verdict),
+            Ok(Err(error)) => Err(self.failure(error, input)),
+            Err(payload) => Err(self.describe(payload.as_ref())),
+        }
+    }
+
     fn failure(&self, error: Exn, input: &Json) -> RunError {
         let mut error = error;
         let position =
@@ -343,6 +354,9 @@ impl Runner {
     /// Runs a condition: true if its only output is neither null nor false; no output is false,
     /// several are an error.
     pub fn holds(&mut self, input: &mut Json, meta: Option<&Meta<'_>>) -> Result<bool, RunError> {
+        if self.other.is_none() && self.code.has_one_output() {
+            return self.verdict(input, meta);
+        }
         let mut verdicts = 0;
         let mut verdict = false;
         self.run(input, meta, &mut |output| {
@@ -356,6 +370,20 @@ impl Runner {
         }
         Ok(verdict)
     }
+}
+
+/// Evaluates within bounds. What passes one of them is what comes back as a panic.
+fn bounded<T>(limits: &Limits, evaluate: impl FnOnce() -> T) -> std::thread::Result<T> {
+    let here = 0_u8;
+    let room = if DEEP.with(Cell::get) { EVALUATION_STACK } else { UNKNOWN_STACK };
+    let floor = (&raw const here as usize).saturating_sub(room);
+    budget::begin(limits, floor);
+    let floor_before = value::set_floor(floor);
+    let evaluated = panic::catch_unwind(AssertUnwindSafe(evaluate));
+    budget::end();
+    value::drain_deferred();
+    value::set_floor(floor_before);
+    evaluated
 }
 
 /// The beginning of a value's text.

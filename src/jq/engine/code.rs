@@ -569,6 +569,11 @@ impl Code {
         }
     }
 
+    /// Whether the program has at most one output for any event.
+    pub(in crate::jq) fn has_one_output(&self) -> bool {
+        self.main.outputs.get() != Outputs::Many
+    }
+
     /// How the program runs, for a person.
     pub(in crate::jq) fn explain(&self) -> String {
         let (mut terms, mut constants, mut many) = (0, 0, 0);

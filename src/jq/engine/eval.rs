@@ -90,6 +90,11 @@ impl<'p> Machine<'p> {
         self.each(&self.code.main, 0, In::Own(input), &mut |_, value| out(value))
     }
 
+    /// Whether the program's output is true; not, if there is none. It must have at most one.
+    pub(in crate::jq) fn verdict_of(&mut self, input: &Val) -> Result<bool, Exn> {
+        Ok(self.verdict(&self.code.main, 0, input)?.unwrap_or(false))
+    }
+
     pub(super) fn base(&self, frame: usize, up: u32) -> usize {
         let mut base = frame;
         for _ in 0..up {

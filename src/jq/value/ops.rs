@@ -365,6 +365,9 @@ impl Val {
                 for key in keys {
                     match key.kind() {
                         Type::Number => {
+                            if is_nan(key) {
+                                continue;
+                            }
                             let at = key.as_f64().map_or(0, |n| n.floor() as i64);
                             let at = if at < 0 { at + items.len() as i64 } else { at };
                             if let Some(slot) = usize::try_from(at).ok().and_then(|at| gone.get_mut(at)) {
