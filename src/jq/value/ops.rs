@@ -45,6 +45,16 @@ impl Slice {
 
     /// The range within something `len` long: start rounded down, end up.
     fn range(&self, len: usize) -> Result<std::ops::Range<usize>, Exn> {
+        if let (Val::Int(_) | Val::Null, Val::Int(_) | Val::Null) = (&self.start, &self.end) {
+            let length = len as i64;
+            let bound = |value: &Val, missing: i64| match value {
+                Val::Int(at) if *at < 0 => at.saturating_add(length).max(0),
+                Val::Int(at) => (*at).min(length),
+                _ => missing,
+            };
+            let (start, end) = (bound(&self.start, 0), bound(&self.end, length));
+            return Ok(start as usize..end.max(start) as usize);
+        }
         let bound = |value: &Val, missing: f64| match value {
             Val::Null => Ok(missing),
             other => match other.as_f64() {
@@ -61,9 +71,6 @@ impl Slice {
 
 /// Byte range of the characters `range` of a text.
 fn char_range(text: &str, range: std::ops::Range<usize>) -> std::ops::Range<usize> {
-    if text.is_ascii() {
-        return range;
-    }
     let mut places = text.char_indices().map(|(at, _)| at).chain([text.len()]);
     let start = places.nth(range.start).unwrap_or(text.len());
     let end = match range.end - range.start {
@@ -251,7 +258,10 @@ impl Val {
             Type::String => {
                 let Val::Str(text) = self else { return Ok(Val::Null) };
                 let text = text.as_str();
-                let length = if text.is_ascii() { text.len() } else { text.chars().count() };
+                if text.is_ascii() {
+                    return Ok(Val::str(&text[slice.range(text.len())?]));
+                }
+                let length = text.chars().count();
                 Ok(Val::str(&text[char_range(text, slice.range(length)?)]))
             }
             Type::Array => {

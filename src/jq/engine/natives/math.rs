@@ -139,6 +139,9 @@ fn significand(value: f64) -> f64 {
 
 /// A number as people write it: JSON's, and also `+1`, `.5`, `5.` and leading zeros.
 fn to_number(text: &str) -> Option<Val> {
+    if (1..=18).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit()) {
+        return Some(Val::Int(text.bytes().fold(0, |number, digit| number * 10 + i64::from(digit & 15))));
+    }
     let (sign, digits) = match text.as_bytes().first()? {
         b'-' => ("-", &text[1..]),
         b'+' => ("", &text[1..]),
