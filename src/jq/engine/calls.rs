@@ -1,7 +1,7 @@
 //! Frames of functions, and arguments with many outputs.
 
 use super::code::{Arg, Kind, Slot, Term};
-use super::eval::{Entry, In, Machine, Out, ended};
+use super::eval::{Entry, In, Machine, ended};
 use crate::jq::budget;
 use crate::jq::value::{Exn, Val};
 
@@ -64,7 +64,7 @@ impl<'p> Machine<'p> {
         self.combine(args, args.len(), &mut values, frame, input, out)
     }
 
-    pub(super) fn combine(
+    fn combine(
         &mut self,
         args: &'p [Term],
         left: usize,
@@ -80,39 +80,6 @@ impl<'p> Machine<'p> {
         })
     }
 
-    /// A call whose value arguments have many outputs: the first is the outer loop.
-    #[allow(clippy::too_many_arguments, reason = "the state of a loop over arguments")]
-    pub(super) fn calls(
-        &mut self,
-        function: usize,
-        up: u32,
-        args: &'p [Arg],
-        values: Vec<Val>,
-        frame: usize,
-        input: &Val,
-        out: Out<'_, 'p>,
-    ) -> Result<(), Exn> {
-        let value_args = || {
-            args.iter().filter_map(|arg| match arg {
-                Arg::Value(term) => Some(term),
-                _ => None,
-            })
-        };
-        if let Some(term) = value_args().nth(values.len()) {
-            return self.each(term, frame, In::Ref(input), &mut |this, value| {
-                let mut values = values.clone();
-                values.push(value);
-                this.calls(function, up, args, values, frame, input, out)
-            });
-        }
-        let height = self.stack.len();
-        let inner = self.enter(function, up, args, values, frame, height);
-        let body = &self.code.functions[function].body;
-        let result = self.each(body, inner, In::Ref(input), out);
-        self.stack.truncate(height);
-        result
-    }
-
     /// What a closure parameter stands for.
     pub(super) fn closure(&self, frame: usize, slot: Slot) -> Option<(&'p Term, usize)> {
         match self.entry(frame, slot) {
@@ -121,8 +88,8 @@ impl<'p> Machine<'p> {
         }
     }
 
-    /// Enters a call whose arguments are taken at their first outputs... one set of values at a
-    /// time, and runs `body` in its frame.
+    /// Enters a call once for each combination of its value arguments' outputs, the first as the outer
+    /// loop, and runs `body` in its frame.
     pub(super) fn in_call(
         &mut self,
         term: &'p Term,
@@ -142,7 +109,7 @@ impl<'p> Machine<'p> {
         })
     }
 
-    pub(super) fn call_values(
+    fn call_values(
         &mut self,
         args: &'p [Arg],
         values: Vec<Val>,

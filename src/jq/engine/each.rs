@@ -220,13 +220,15 @@ impl<'p> Machine<'p> {
                     (term, frame) = (&self.code.closures[*closure], *home);
                 }
                 Kind::Call { function, up, args } => {
-                    budget::at(term.at);
-                    budget::tick();
                     let is_many =
                         |arg: &Arg| matches!(arg, Arg::Value(value) if value.outputs.get() == Outputs::Many);
                     if args.iter().any(is_many) {
-                        return self.calls(*function, *up, args, Vec::new(), frame, input.get(), out);
+                        return self.in_call(term, frame, input.get(), &mut |this, body, inner| {
+                            this.each(body, inner, input.lend(), out)
+                        });
                     }
+                    budget::at(term.at);
+                    budget::tick();
                     let mut values = Vec::new();
                     for arg in args {
                         if let Arg::Value(value) = arg {

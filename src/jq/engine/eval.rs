@@ -152,9 +152,17 @@ impl<'p> Machine<'p> {
         if term.outputs.get() != Outputs::Many {
             return self.maybe(term, frame, input);
         }
+        self.first_of(|this, out| this.each(term, frame, input, out))
+    }
+
+    /// The first output of what calls back with each.
+    pub(super) fn first_of(
+        &mut self,
+        run: impl FnOnce(&mut Self, Out<'_, 'p>) -> Result<(), Exn>,
+    ) -> Result<Option<Val>, Exn> {
         let mut found = None;
         let label = self.fresh_label();
-        let result = self.each(term, frame, input, &mut |_, value| {
+        let result = run(self, &mut |_, value| {
             found = Some(value);
             Err(Raised::new(Cause::Break(label)))
         });

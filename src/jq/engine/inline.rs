@@ -37,8 +37,7 @@ pub(super) const SPECIALS: &[(&str, usize, Special)] = &[
 
 impl<'a> Lowerer<'a> {
     pub(super) fn prelude(&mut self, name: &str, arity: usize) -> Scope<'a> {
-        if let Some(((name, arity), scope)) = self.prelude.get_key_value(&(name, arity)) {
-            let _ = (name, arity);
+        if let Some(scope) = self.prelude.get(&(name, arity)) {
             return scope.clone();
         }
         let def = PRELUDE.defs.iter().find(|def| def.name == name && def.params.len() == arity)?;
@@ -132,7 +131,7 @@ impl<'a> Lowerer<'a> {
             }
             return Some(self.make(Kind::Special(*special, lowered.into()), span));
         }
-        let native = *self.natives.iter().find(|((this, arity), _)| *this == name && *arity == args.len())?.1;
+        let native = *self.natives.get(&(name, args.len()))?;
         self.uses_input();
         let args: Box<[Term]> = args.iter().map(|arg| self.elsewhere(|this| this.term(arg, scope))).collect();
         Some(self.make(Kind::Native(native, args), span))

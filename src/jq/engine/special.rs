@@ -59,14 +59,7 @@ impl<'p> Machine<'p> {
                 get_path(input.get(), &path).map(Some).map_err(|error| place(error, term))
             }
             Special::Path | Special::Limit | Special::Skip | Special::Range | Special::Sub => {
-                let mut found = None;
-                let label = self.fresh_label();
-                let result = self.specials(special, args, frame, input, term, &mut |_, value| {
-                    found = Some(value);
-                    Err(Raised::new(Cause::Break(label)))
-                });
-                ended(result, label)?;
-                Ok(found)
+                self.first_of(|this, out| this.specials(special, args, frame, input, term, out))
             }
         }
     }
@@ -185,14 +178,7 @@ impl<'p> Machine<'p> {
     /// `walk(f)` for an `f` of at most one output. What `f` leaves as it is stays as it was written.
     fn walk(&mut self, term: &'p Term, frame: usize, value: Val) -> Result<Option<Val>, Exn> {
         if term.outputs.get() == Outputs::Many {
-            let mut found = None;
-            let label = self.fresh_label();
-            let result = self.each_walk(term, frame, value, &mut |_, value| {
-                found = Some(value);
-                Err(Raised::new(Cause::Break(label)))
-            });
-            ended(result, label)?;
-            return Ok(found);
+            return self.first_of(|this, out| this.each_walk(term, frame, value, out));
         }
         budget::tick();
         let walked = match value {

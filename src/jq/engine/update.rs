@@ -23,6 +23,20 @@ enum Updated {
     Gone,
 }
 
+impl Updated {
+    fn of(output: Option<Val>) -> Self {
+        output.map_or(Updated::Gone, Updated::New)
+    }
+
+    /// What is there now, if anything is.
+    fn into_output(self) -> Option<Val> {
+        match self {
+            Updated::Same(value) | Updated::New(value) => Some(value),
+            Updated::Gone => None,
+        }
+    }
+}
+
 pub(super) type Map<'m, 'p> = &'m mut dyn FnMut(&mut Machine<'p>, Val) -> Result<Option<Val>, Exn>;
 
 impl<'p> Machine<'p> {
@@ -35,10 +49,7 @@ impl<'p> Machine<'p> {
         map: Map<'_, 'p>,
     ) -> Result<Val, Exn> {
         if is_direct(path) {
-            return Ok(match self.update_at(path, frame, input, map)? {
-                Updated::Same(value) | Updated::New(value) => value,
-                Updated::Gone => Val::Null,
-            });
+            return Ok(self.update_at(path, frame, input, map)?.into_output().unwrap_or(Val::Null));
         }
         let mut paths = Vec::new();
         self.paths(path, frame, &Trail::Root, In::Ref(&input), &mut |_, trail, value| {
@@ -87,10 +98,7 @@ impl<'p> Machine<'p> {
         map: Map<'_, 'p>,
     ) -> Result<Updated, Exn> {
         match &path.kind {
-            Kind::Input => Ok(match map(self, input)? {
-                Some(value) => Updated::New(value),
-                None => Updated::Gone,
-            }),
+            Kind::Input => map(self, input).map(Updated::of),
             Kind::Special(Special::Empty, _) => Ok(Updated::Same(input)),
             Kind::Path(head, steps) => {
                 // only computed keys look at the whole
@@ -98,18 +106,13 @@ impl<'p> Machine<'p> {
                 if matches!(head.kind, Kind::Input) {
                     return self.update_steps(steps, frame, &dot, input, map);
                 }
-                let mut inner = |this: &mut Self, value: Val| this.inner(steps, frame, &dot, value, map);
-                self.update_at(head, frame, input, &mut inner)
+                self.update_at(head, frame, input, &mut |this, value| {
+                    this.update_steps(steps, frame, &dot, value, map).map(Updated::into_output)
+                })
             }
-            Kind::Pipe(first, second) => {
-                let mut inner = |this: &mut Self, value: Val| {
-                    Ok(match this.update_at(second, frame, value, map)? {
-                        Updated::Same(value) | Updated::New(value) => Some(value),
-                        Updated::Gone => None,
-                    })
-                };
-                self.update_at(first, frame, input, &mut inner)
-            }
+            Kind::Pipe(first, second) => self.update_at(first, frame, input, &mut |this, value| {
+                this.update_at(second, frame, value, map).map(Updated::into_output)
+            }),
             Kind::Comma(terms) => {
                 let mut value = input;
                 for term in terms {
@@ -139,20 +142,6 @@ impl<'p> Machine<'p> {
         }
     }
 
-    fn inner(
-        &mut self,
-        steps: &'p [Step],
-        frame: usize,
-        dot: &Val,
-        value: Val,
-        map: Map<'_, 'p>,
-    ) -> Result<Option<Val>, Exn> {
-        Ok(match self.update_steps(steps, frame, dot, value, map)? {
-            Updated::Same(value) | Updated::New(value) => Some(value),
-            Updated::Gone => None,
-        })
-    }
-
     fn update_steps(
         &mut self,
         steps: &'p [Step],
@@ -162,10 +151,7 @@ impl<'p> Machine<'p> {
         map: Map<'_, 'p>,
     ) -> Result<Updated, Exn> {
         let Some((step, rest)) = steps.split_first() else {
-            return Ok(match map(self, value)? {
-                Some(value) => Updated::New(value),
-                None => Updated::Gone,
-            });
+            return map(self, value).map(Updated::of);
         };
         let is_last = rest.is_empty();
         match &step.kind {
@@ -353,7 +339,7 @@ fn is_direct(path: &Term) -> bool {
 }
 
 /// The keys of a path that is nothing but constant keys.
-pub(super) fn constant_keys(path: &Term) -> Option<Vec<Str>> {
+fn constant_keys(path: &Term) -> Option<Vec<Str>> {
     let Kind::Path(head, steps) = &path.kind else { return None };
     let mut keys = match &head.kind {
         Kind::Input => Vec::new(),
