@@ -220,156 +220,6 @@ impl Term {
         }
     }
 
-    /// Calls `each` with every term directly below.
-    pub(super) fn children<'t>(&'t self, each: &mut dyn FnMut(&'t Term)) {
-        match &self.kind {
-            Kind::Input
-            | Kind::Const(_)
-            | Kind::Var(_)
-            | Kind::Recurse
-            | Kind::Break(_)
-            | Kind::Closure(_)
-            | Kind::Array(None) => {}
-            Kind::Path(head, steps) => {
-                each(head);
-                for step in steps {
-                    match &step.kind {
-                        StepKind::Index(term) => each(term),
-                        StepKind::Slice(start, end) => start.iter().chain(end).for_each(&mut *each),
-                        StepKind::Key(_) | StepKind::Iterate => {}
-                    }
-                }
-            }
-            Kind::Pipe(a, b)
-            | Kind::Binary(_, a, b)
-            | Kind::And(a, b)
-            | Kind::Or(a, b)
-            | Kind::Alternative(a, b)
-            | Kind::Bind(a, _, b)
-            | Kind::Assign(a, b)
-            | Kind::Update(a, b)
-            | Kind::Arithmetic(_, a, b)
-            | Kind::Default(a, b) => {
-                each(a);
-                each(b);
-            }
-            Kind::Comma(terms) | Kind::Native(_, terms) | Kind::Special(_, terms) => {
-                terms.iter().for_each(each);
-            }
-            Kind::Array(Some(term)) | Kind::Negate(term) | Kind::Label(_, term) => each(term),
-            Kind::Prune(doomed, term) => {
-                doomed.conditions(each);
-                each(term);
-            }
-            Kind::Record(members, _) => members.iter().for_each(|(_, term)| each(term)),
-            Kind::Object(members) => members.iter().for_each(|(key, value)| {
-                each(key);
-                each(value);
-            }),
-            Kind::Text(_, parts) => parts.iter().for_each(|part| {
-                if let TextPart::Term(term) = part {
-                    each(term);
-                }
-            }),
-            Kind::If(a, b, c, _) => [a, b, c].into_iter().for_each(|term| each(term)),
-            Kind::Try(body, catch) => {
-                each(body);
-                catch.iter().for_each(|term| each(term));
-            }
-            Kind::Reduce(fold) => fold.children(each),
-            Kind::Foreach(fold, extract) => {
-                fold.children(each);
-                extract.iter().for_each(|term| each(term));
-            }
-            Kind::Destructure(source, patterns, body) => {
-                each(source);
-                patterns.patterns.iter().for_each(|pattern| pattern.children(each));
-                each(body);
-            }
-            Kind::Call { args, .. } => args.iter().for_each(|arg| match arg {
-                Arg::Value(term) => each(term),
-                Arg::Closure(_) | Arg::Same(_) => {}
-            }),
-            Kind::Entries { keep, .. } => each(keep),
-        }
-    }
-
-    /// Calls `each` with every term directly below, to be changed.
-    pub(super) fn children_mut(&mut self, each: &mut dyn FnMut(&mut Term)) {
-        match &mut self.kind {
-            Kind::Input
-            | Kind::Const(_)
-            | Kind::Var(_)
-            | Kind::Recurse
-            | Kind::Break(_)
-            | Kind::Closure(_)
-            | Kind::Array(None) => {}
-            Kind::Path(head, steps) => {
-                each(head);
-                for step in steps.iter_mut() {
-                    match &mut step.kind {
-                        StepKind::Index(term) => each(term),
-                        StepKind::Slice(start, end) => {
-                            start.iter_mut().chain(end.iter_mut()).for_each(&mut *each);
-                        }
-                        StepKind::Key(_) | StepKind::Iterate => {}
-                    }
-                }
-            }
-            Kind::Pipe(a, b)
-            | Kind::Binary(_, a, b)
-            | Kind::And(a, b)
-            | Kind::Or(a, b)
-            | Kind::Alternative(a, b)
-            | Kind::Bind(a, _, b)
-            | Kind::Assign(a, b)
-            | Kind::Update(a, b)
-            | Kind::Arithmetic(_, a, b)
-            | Kind::Default(a, b) => {
-                each(a);
-                each(b);
-            }
-            Kind::Comma(terms) | Kind::Native(_, terms) | Kind::Special(_, terms) => {
-                terms.iter_mut().for_each(each);
-            }
-            Kind::Array(Some(term)) | Kind::Negate(term) | Kind::Label(_, term) => each(term),
-            Kind::Prune(doomed, term) => {
-                doomed.conditions_mut(each);
-                each(term);
-            }
-            Kind::Record(members, _) => members.iter_mut().for_each(|(_, term)| each(term)),
-            Kind::Object(members) => members.iter_mut().for_each(|(key, value)| {
-                each(key);
-                each(value);
-            }),
-            Kind::Text(_, parts) => parts.iter_mut().for_each(|part| {
-                if let TextPart::Term(term) = part {
-                    each(term);
-                }
-            }),
-            Kind::If(a, b, c, _) => [a, b, c].into_iter().for_each(|term| each(term)),
-            Kind::Try(body, catch) => {
-                each(body);
-                catch.iter_mut().for_each(|term| each(term));
-            }
-            Kind::Reduce(fold) => fold.children_mut(each),
-            Kind::Foreach(fold, extract) => {
-                fold.children_mut(each);
-                extract.iter_mut().for_each(|term| each(term));
-            }
-            Kind::Destructure(source, patterns, body) => {
-                each(source);
-                patterns.patterns.iter_mut().for_each(|pattern| pattern.children_mut(each));
-                each(body);
-            }
-            Kind::Call { args, .. } => args.iter_mut().for_each(|arg| match arg {
-                Arg::Value(term) => each(term),
-                Arg::Closure(_) | Arg::Same(_) => {}
-            }),
-            Kind::Entries { keep, .. } => each(keep),
-        }
-    }
-
     /// How many outputs it can have, by what is known of the terms below and of functions.
     fn count(&self, functions: &[Function]) -> Outputs {
         use Outputs::{Many, Maybe, One};
@@ -472,53 +322,129 @@ impl Term {
     }
 }
 
-impl Fold {
-    fn children_mut(&mut self, each: &mut dyn FnMut(&mut Term)) {
-        each(&mut self.source);
-        self.patterns.patterns.iter_mut().for_each(|pattern| pattern.children_mut(each));
-        each(&mut self.init);
-        each(&mut self.update);
-    }
-}
-
-impl Pattern {
-    fn children_mut(&mut self, each: &mut dyn FnMut(&mut Term)) {
-        match self {
-            Pattern::Var(_) => {}
-            Pattern::Array(items) => items.iter_mut().for_each(|item| item.children_mut(each)),
-            Pattern::Object(members) => {
-                for (_, key, inner) in members {
-                    each(key);
-                    inner.iter_mut().for_each(|inner| inner.children_mut(each));
+/// Defines the walk over the terms directly below, to be read or to be changed.
+macro_rules! walk {
+    ($children:ident, $iter:ident $(, $mutable:tt)?) => {
+        impl Term {
+            /// Calls `each` with every term directly below.
+            pub(super) fn $children<'t>(
+                &'t $($mutable)? self,
+                each: &mut dyn FnMut(&'t $($mutable)? Term),
+            ) {
+                match & $($mutable)? self.kind {
+                    Kind::Input
+                    | Kind::Const(_)
+                    | Kind::Var(_)
+                    | Kind::Recurse
+                    | Kind::Break(_)
+                    | Kind::Closure(_)
+                    | Kind::Array(None) => {}
+                    Kind::Path(head, steps) => {
+                        each(head);
+                        for step in steps.$iter() {
+                            match & $($mutable)? step.kind {
+                                StepKind::Index(term) => each(term),
+                                StepKind::Slice(start, end) => {
+                                    start.$iter().chain(end.$iter()).for_each(&mut *each);
+                                }
+                                StepKind::Key(_) | StepKind::Iterate => {}
+                            }
+                        }
+                    }
+                    Kind::Pipe(a, b)
+                    | Kind::Binary(_, a, b)
+                    | Kind::And(a, b)
+                    | Kind::Or(a, b)
+                    | Kind::Alternative(a, b)
+                    | Kind::Bind(a, _, b)
+                    | Kind::Assign(a, b)
+                    | Kind::Update(a, b)
+                    | Kind::Arithmetic(_, a, b)
+                    | Kind::Default(a, b) => {
+                        each(a);
+                        each(b);
+                    }
+                    Kind::Comma(terms) | Kind::Native(_, terms) | Kind::Special(_, terms) => {
+                        terms.$iter().for_each(each);
+                    }
+                    Kind::Array(Some(term)) | Kind::Negate(term) | Kind::Label(_, term) => each(term),
+                    Kind::Prune(doomed, term) => {
+                        doomed.$children(each);
+                        each(term);
+                    }
+                    Kind::Record(members, _) => members.$iter().for_each(|(_, term)| each(term)),
+                    Kind::Object(members) => members.$iter().for_each(|(key, value)| {
+                        each(key);
+                        each(value);
+                    }),
+                    Kind::Text(_, parts) => parts.$iter().for_each(|part| {
+                        if let TextPart::Term(term) = part {
+                            each(term);
+                        }
+                    }),
+                    Kind::If(a, b, c, _) => [a, b, c].into_iter().for_each(|term| each(term)),
+                    Kind::Try(body, catch) => {
+                        each(body);
+                        catch.$iter().for_each(|term| each(term));
+                    }
+                    Kind::Reduce(fold) => fold.$children(each),
+                    Kind::Foreach(fold, extract) => {
+                        fold.$children(each);
+                        extract.$iter().for_each(|term| each(term));
+                    }
+                    Kind::Destructure(source, patterns, body) => {
+                        each(source);
+                        patterns.patterns.$iter().for_each(|pattern| pattern.$children(each));
+                        each(body);
+                    }
+                    Kind::Call { args, .. } => args.$iter().for_each(|arg| match arg {
+                        Arg::Value(term) => each(term),
+                        Arg::Closure(_) | Arg::Same(_) => {}
+                    }),
+                    Kind::Entries { keep, .. } => each(keep),
                 }
             }
         }
-    }
-}
 
-impl Fold {
-    fn children<'t>(&'t self, each: &mut dyn FnMut(&'t Term)) {
-        each(&self.source);
-        self.patterns.patterns.iter().for_each(|pattern| pattern.children(each));
-        each(&self.init);
-        each(&self.update);
-    }
-}
+        impl Fold {
+            fn $children<'t>(&'t $($mutable)? self, each: &mut dyn FnMut(&'t $($mutable)? Term)) {
+                each(& $($mutable)? self.source);
+                self.patterns.patterns.$iter().for_each(|pattern| pattern.$children(each));
+                each(& $($mutable)? self.init);
+                each(& $($mutable)? self.update);
+            }
+        }
 
-impl Pattern {
-    fn children<'t>(&'t self, each: &mut dyn FnMut(&'t Term)) {
-        match self {
-            Pattern::Var(_) => {}
-            Pattern::Array(items) => items.iter().for_each(|item| item.children(each)),
-            Pattern::Object(members) => {
-                for (_, key, inner) in members {
-                    each(key);
-                    inner.iter().for_each(|inner| inner.children(each));
+        impl Pattern {
+            fn $children<'t>(&'t $($mutable)? self, each: &mut dyn FnMut(&'t $($mutable)? Term)) {
+                match self {
+                    Pattern::Var(_) => {}
+                    Pattern::Array(items) => items.$iter().for_each(|item| item.$children(each)),
+                    Pattern::Object(members) => {
+                        for (_, key, inner) in members {
+                            each(key);
+                            inner.$iter().for_each(|inner| inner.$children(each));
+                        }
+                    }
                 }
             }
         }
-    }
+
+        impl Doomed {
+            fn $children<'t>(&'t $($mutable)? self, each: &mut dyn FnMut(&'t $($mutable)? Term)) {
+                self.members.$iter().for_each(|(_, below)| below.$children(each));
+                self.children.$iter().for_each(|below| below.$children(each));
+                for (condition, below) in self.guarded.$iter() {
+                    each(condition);
+                    below.$children(each);
+                }
+            }
+        }
+    };
 }
+
+walk!(children, iter);
+walk!(children_mut, iter_mut, mut);
 
 impl Doomed {
     /// All of what `more` says, too.
@@ -534,24 +460,6 @@ impl Doomed {
             self.children.get_or_insert_default().merge(*below);
         }
         self.guarded.extend(more.guarded);
-    }
-
-    fn conditions<'t>(&'t self, each: &mut dyn FnMut(&'t Term)) {
-        self.members.iter().for_each(|(_, below)| below.conditions(each));
-        self.children.iter().for_each(|below| below.conditions(each));
-        for (condition, below) in &self.guarded {
-            each(condition);
-            below.conditions(each);
-        }
-    }
-
-    fn conditions_mut(&mut self, each: &mut dyn FnMut(&mut Term)) {
-        self.members.iter_mut().for_each(|(_, below)| below.conditions_mut(each));
-        self.children.iter_mut().for_each(|below| below.conditions_mut(each));
-        for (condition, below) in &mut self.guarded {
-            each(condition);
-            below.conditions_mut(each);
-        }
     }
 }
 
