@@ -30,7 +30,7 @@ pub const SPECS: &[Spec<dyn SourceFactory>] =
 const BATCH_EVENTS: usize = 1024;
 
 /// Bytes in one batch: a new event is not added to a batch that holds as many.
-const BATCH_BYTES: usize = 128 << 10;
+pub(crate) const BATCH_BYTES: usize = 256 << 10;
 
 /// Why a source cannot go on.
 #[derive(Debug, thiserror::Error)]

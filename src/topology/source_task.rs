@@ -13,7 +13,7 @@ use super::worker::{Done, Pool, Work};
 use crate::event::token::{Fate, Tally, Token};
 use crate::event::{Batch, CursorRows};
 use crate::sink::Delivery;
-use crate::source::{Progress, Source};
+use crate::source::{BATCH_BYTES, Progress, Source};
 
 /// Batches that may be between a source and its dispatcher.
 pub(super) const ORDER_QUEUE: usize = 8;
@@ -95,7 +95,7 @@ pub(super) struct SourceTask {
 
 impl SourceTask {
     pub(super) async fn run(mut self) {
-        let units = ROOM.max(self.workers * 2 * (128 << 10)) / ROOM_UNIT;
+        let units = ROOM.max(self.workers * 2 * BATCH_BYTES) / ROOM_UNIT;
         let room = Arc::new(Semaphore::new(units));
         let mut outgoing: VecDeque<Outgoing> = VecDeque::new();
         let mut pending: VecDeque<Pending> = VecDeque::new();
