@@ -44,6 +44,7 @@
 pub mod cli;
 pub mod config;
 pub mod event;
+pub mod http;
 pub mod jq;
 pub mod sink;
 pub mod source;

@@ -155,7 +155,7 @@ fn origin(place: Place) -> Arc<Origin> {
     Arc::new(Origin { source: Arc::from("jq"), place, ingested_at: chrono::Utc::now() })
 }
 
-fn meta(origin: &Origin, offset: u64) -> Meta<'_> {
+fn meta(origin: &Origin, offset: u128) -> Meta<'_> {
     Meta { origin, offset, text_hash: TextHash::Known(0), derivation: Derivation::default() }
 }
 

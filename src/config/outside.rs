@@ -100,7 +100,7 @@ pub(super) fn get(outside: &Outside<'_>, folder: &Path, mode: OutsideMode) -> Re
             }
         }
         Outside::Command(_) if mode != OutsideMode::Resolve => Err(Absent::Skipped),
-        Outside::Command(words) => match run(words, folder) {
+        Outside::Command(words) => match run_command(words, folder) {
             Ok(text) => Ok(Some(trim_newline(text))),
             Err(message) => missing(
                 format!("the command `{}` {message}", words[0]),
@@ -120,7 +120,7 @@ fn trim_newline(mut text: String) -> String {
     text
 }
 
-fn run(words: &[&str], folder: &Path) -> Result<String, String> {
+pub(crate) fn run_command(words: &[&str], folder: &Path) -> Result<String, String> {
     let mut child = Command::new(words[0])
         .args(&words[1..])
         .current_dir(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })

@@ -157,6 +157,44 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// Where a polled source begins: `"now"`, `"all"`, or a moment in RFC 3339.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// With what comes from now on.
+    Now,
+    /// With the oldest there is.
+    All,
+    /// At a moment.
+    At(DateTime<Utc>),
+}
+
+impl FromStr for Start {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "now" => Ok(Start::Now),
+            "all" => Ok(Start::All),
+            _ => match text.parse() {
+                Ok(Timestamp(time)) => Ok(Start::At(time)),
+                Err(_) => {
+                    Err("write \"now\", \"all\" or a time like \"2025-01-01T00:00:00Z\"".to_owned())
+                }
+            },
+        }
+    }
+}
+
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Start::Now => f.write_str("now"),
+            Start::All => f.write_str("all"),
+            Start::At(time) => Timestamp(*time).fmt(f),
+        }
+    }
+}
+
 /// The text of a jq program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program(pub String);
@@ -249,6 +287,7 @@ written_as_text! {
     Duration, "Duration", "duration", "duration";
     Size, "Size", "size", "size";
     Timestamp, "Timestamp", "date-time", "time";
+    Start, "Start", "start", "\"now\", \"all\" or a time";
     Program, "Program", "jq", "jq program";
     TemplateText, "Template", "jq-string", "body of a jq string";
     Wildcard, "Wildcard", "glob", "path or glob";
@@ -260,6 +299,7 @@ pub(super) fn check_format(format: &str, text: &str) -> Result<(), String> {
         "duration" => text.parse::<Duration>().map(drop),
         "size" => text.parse::<Size>().map(drop),
         "date-time" => text.parse::<Timestamp>().map(drop),
+        "start" => text.parse::<Start>().map(drop),
         "glob" => text.parse::<Wildcard>().map(drop),
         _ => Ok(()),
     }
@@ -271,6 +311,7 @@ pub(super) fn placeholder(format: Option<&str>) -> &'static str {
         Some("duration") => "1s",
         Some("size") => "1MiB",
         Some("date-time") => "1970-01-01T00:00:00Z",
+        Some("start") => "now",
         Some("jq") => ".",
         _ => "absent",
     }

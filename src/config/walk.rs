@@ -197,6 +197,9 @@ impl<'a> Walker<'a> {
             return None;
         }
         if let Some(variants) = schema.get("anyOf").or(schema.get("oneOf")).and_then(Value::as_array) {
+            if let (DeValue::Table(table), Some(tags)) = (node.get_ref(), tags(variants)) {
+                return self.tagged(table, node, &tags, variants, root, path);
+            }
             let fitting = variants
                 .iter()
                 .map(|variant| resolve(variant, root))
@@ -243,6 +246,35 @@ impl<'a> Walker<'a> {
                         None
                     }
                 }
+            }
+        }
+    }
+
+    /// A table whose `type` says which of the variants it is.
+    fn tagged(
+        &mut self,
+        table: &DeTable<'_>,
+        node: &Spanned<DeValue<'_>>,
+        tags: &[&str],
+        variants: &[Value],
+        root: &Value,
+        path: &str,
+    ) -> Option<Value> {
+        let shown = tags.iter().map(|tag| format!("\"{tag}\"")).collect::<Vec<_>>().join(", ");
+        let Some((_, kind)) = table.iter().find(|(key, _)| key.get_ref() == "type") else {
+            self.error(node.span(), "missing option `type`", format!("add `type = …`, one of {shown}"));
+            return None;
+        };
+        let written = kind.get_ref().as_str().unwrap_or_default();
+        match tags.iter().position(|tag| *tag == written) {
+            Some(at) => Some(self.object(table, node.span(), &variants[at], root, path, &[])),
+            None => {
+                let help = nearest(written, tags.iter().copied()).map_or_else(
+                    || format!("write one of {shown}"),
+                    |near| format!("did you mean \"{near}\"?"),
+                );
+                self.error(kind.span(), format!("unknown type \"{written}\""), help);
+                None
             }
         }
     }
@@ -407,6 +439,11 @@ fn choices(schema: &Value) -> Option<Vec<&str>> {
     Some(words)
 }
 
+/// The values of `type` that tell variants apart, if each is a table with one.
+fn tags(variants: &[Value]) -> Option<Vec<&str>> {
+    variants.iter().map(|variant| variant.get("properties")?.get("type")?.get("const")?.as_str()).collect()
+}
+
 fn fits(value: &DeValue<'_>, schema: &Value) -> bool {
     match kind_of(schema) {
         Some("string") => matches!(value, DeValue::String(_) | DeValue::Datetime(_)),
@@ -415,6 +452,7 @@ fn fits(value: &DeValue<'_>, schema: &Value) -> bool {
         Some("boolean") => value.is_bool(),
         Some("array") => value.is_array(),
         Some("object") => value.is_table(),
+        _ if is_object(schema) => value.is_table(),
         _ => choices(schema).is_some() && value.is_str(),
     }
 }

@@ -34,7 +34,7 @@ pub struct Meta<'a> {
     /// What the batch shares.
     pub origin: &'a Origin,
     /// Position in the place.
-    pub offset: u64,
+    pub offset: u128,
     /// Hash of the original text, for the id of events whose place has no identity.
     pub text_hash: TextHash<'a>,
     /// Steps since the source.
@@ -66,7 +66,7 @@ impl Place {
     pub fn text_hash(&self, text: &[u8]) -> u64 {
         match self {
             Place::Stdin => xxh3_64(text),
-            Place::File { .. } | Place::Generated { .. } => 0,
+            Place::File { .. } | Place::Generated { .. } | Place::Polled { .. } | Place::Alerts { .. } => 0,
         }
     }
 }
@@ -102,8 +102,22 @@ impl Meta<'_> {
                 bytes.extend_from_slice(b"generate\0");
                 bytes.extend_from_slice(recipe.as_bytes());
             }
+            Place::Polled { stream, partition, sequence, .. } => {
+                bytes.extend_from_slice(b"polled\0");
+                bytes.extend_from_slice(stream.as_bytes());
+                bytes.push(0);
+                bytes.extend_from_slice(partition.as_bytes());
+                bytes.push(0);
+                bytes.extend_from_slice(&sequence.unwrap_or_default().to_le_bytes());
+                // a digest, not a number that would fit into half of it
+                bytes.extend_from_slice(&self.offset.to_le_bytes());
+            }
+            Place::Alerts { run } => {
+                bytes.extend_from_slice(b"alerts\0");
+                bytes.extend_from_slice(run.as_bytes());
+            }
         }
-        bytes.extend_from_slice(&self.offset.to_le_bytes());
+        bytes.extend_from_slice(&(self.offset as u64).to_le_bytes());
         xxh3_128(&bytes)
     }
 
@@ -115,6 +129,20 @@ impl Meta<'_> {
             Place::Generated { recipe } => {
                 json!({ "generate": &**recipe, "number": self.offset })
             }
+            Place::Polled { stream, partition, fetched_at, sequence } => {
+                let mut origin = Map::new();
+                origin.insert("stream".into(), (&**stream).into());
+                if !partition.is_empty() {
+                    origin.insert("partition".into(), (&**partition).into());
+                }
+                let fetched_at = fetched_at.to_rfc3339_opts(SecondsFormat::Millis, true);
+                origin.insert("fetched_at".into(), fetched_at.into());
+                if let Some(sequence) = sequence {
+                    origin.insert("sequence".into(), (*sequence).into());
+                }
+                Value::Object(origin)
+            }
+            Place::Alerts { .. } => json!({ "alert": self.offset }),
         };
         json!({
             "source": &*self.origin.source,

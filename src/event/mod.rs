@@ -50,6 +50,22 @@ pub enum Place {
         /// Shape and seed, which together with the position determine the event.
         recipe: Arc<str>,
     },
+    /// Pulled from an API.
+    Polled {
+        /// What is pulled, the same whatever partition it comes from.
+        stream: Arc<str>,
+        /// The part of it: a project, a host. Empty if there are no parts.
+        partition: Arc<str>,
+        /// When the response came, by the server's clock.
+        fetched_at: DateTime<Utc>,
+        /// For a snapshot, how many came before it.
+        sequence: Option<u64>,
+    },
+    /// Raised by the pipeline itself.
+    Alerts {
+        /// Which run of the process.
+        run: Arc<str>,
+    },
 }
 
 /// One event, or what is known of one that could not be read.
@@ -57,8 +73,9 @@ pub enum Place {
 pub struct Event {
     /// The event itself.
     pub payload: Payload,
-    /// Where it begins in its [`Place`]: a byte offset of the decompressed content, or a number.
-    pub offset: u64,
+    /// Which one it is in its [`Place`]: a byte offset of the decompressed content, a number, or the
+    /// digest of a record's id.
+    pub offset: u128,
 }
 
 /// Content of an [`Event`].

@@ -23,6 +23,8 @@ pub struct Program {
     texts: Vec<(String, String)>,
     /// Variables besides `$meta` and `$args`.
     names: Vec<String>,
+    /// Variables that each run is given, in the place of `$meta`.
+    given: Option<Vec<String>>,
     /// Whether the program is `.`, so that text can pass as it is.
     pub(super) is_identity: bool,
 }
@@ -70,10 +72,22 @@ pub fn compile(code: &str, folder: &Path, library: &[PathBuf]) -> Compiled {
 /// Compiles a program that also has the variables `names`, each with its `$`.
 pub fn compile_with(code: &str, folder: &Path, library: &[PathBuf], names: &[String]) -> Compiled {
     // what handles the tree recurses; a thread with a known stack makes that safe
-    run::with_stack(|| compile_here(code, folder, library, names))
+    run::with_stack(|| compile_here(code, folder, library, names, None))
 }
 
-fn compile_here(code: &str, folder: &Path, library: &[PathBuf], names: &[String]) -> Compiled {
+/// Compiles a program that has, in the place of `$meta`, variables whose values each run is given.
+pub fn compile_given(code: &str, folder: &Path, library: &[PathBuf], given: &[&str]) -> Compiled {
+    let given = given.iter().map(|name| (*name).to_owned()).collect();
+    run::with_stack(|| compile_here(code, folder, library, &[], Some(given)))
+}
+
+fn compile_here(
+    code: &str,
+    folder: &Path,
+    library: &[PathBuf],
+    names: &[String],
+    given: Option<Vec<String>>,
+) -> Compiled {
     let mut loader = Loader {
         folder,
         library,
@@ -91,6 +105,7 @@ fn compile_here(code: &str, folder: &Path, library: &[PathBuf], names: &[String]
         files: files.unwrap_or_default(),
         texts: loader.texts,
         names: names.iter().map(|name| name.trim_start_matches('$').to_owned()).collect(),
+        given,
         is_identity: code.trim() == ".",
     };
     match program.lower(None) {
@@ -172,7 +187,7 @@ impl Program {
             let value = args.and_then(|(_, values)| values.get(at)).cloned().unwrap_or(Val::Null);
             variables.push((name, value));
         }
-        engine::lower(&self.files, &variables)
+        engine::lower(&self.files, &variables, self.given.as_deref())
     }
 
     /// The program for the other engine.
@@ -198,12 +213,12 @@ impl Program {
 
     fn describe(&self, undefined: &Undefined) -> CompileError {
         let (file, text) = self.texts.get(undefined.place.file as usize).cloned().unwrap_or_default();
-        let (message, help) = describe(&undefined.what);
+        let (message, help) = describe(&undefined.what, self.given.as_deref());
         CompileError { file, text, span: undefined.place.span.range(), message, help }
     }
 }
 
-fn describe(missing: &Missing) -> (String, Option<String>) {
+fn describe(missing: &Missing, given: Option<&[String]>) -> (String, Option<String>) {
     match missing {
         Missing::Function(name, arity) => {
             if matches!((name.as_str(), arity), ("input" | "inputs", 0)) {
@@ -227,8 +242,12 @@ fn describe(missing: &Missing) -> (String, Option<String>) {
         }
         Missing::Variable(name) => {
             let shown = format!("${name}");
-            let help = crate::config::nearest(&shown, ["$meta", "$args"]).map_or_else(
-                || "a program has `$meta` and `$args`, and what it binds with `as`".into(),
+            let known: Vec<String> = match given {
+                None => vec!["$meta".to_owned(), "$args".to_owned()],
+                Some(given) => given.iter().map(|name| format!("${name}")).chain(["$args".into()]).collect(),
+            };
+            let help = crate::config::nearest(&shown, known.iter().map(String::as_str)).map_or_else(
+                || format!("this program has {}, and what it binds with `as`", known.join(", ")),
                 |near| format!("did you mean `{near}`?"),
             );
             (format!("undefined variable `{shown}`"), Some(help))

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::value::{Doc, Val};
+use super::value::{Doc, Obj, Str, Val};
 use super::write::{self, NotJson, WriteLimits};
 use crate::event::json::{self, JsonError};
 
@@ -44,6 +44,12 @@ impl Json {
     /// A JSON string from text.
     pub fn string(text: &str) -> Self {
         Json { text: None, value: Some(Val::str(text)), doc: None }
+    }
+
+    /// An object of these members.
+    pub fn record(members: Vec<(&str, Json)>) -> Self {
+        let members = members.into_iter().map(|(name, mut json)| (Str::new(name), json.value().clone()));
+        Json::of(Val::obj(Obj::from_distinct(members.collect())))
     }
 
     pub(super) fn of(value: Val) -> Self {
@@ -106,6 +112,14 @@ impl Json {
             (None, Some(text)) => !matches!(&text[..], b"null" | b"false"),
             (None, None) => false,
         }
+    }
+
+    /// The value as a tree for the program's surroundings.
+    pub fn to_tree(&self) -> Result<serde_json::Value, NotJson> {
+        let mut text = Vec::new();
+        self.write(WriteLimits { depth: 512, bytes: usize::MAX }, &mut text)?;
+        // what was written a moment ago can be read
+        Ok(serde_json::from_slice(&text).unwrap_or_default())
     }
 
     /// The text of a JSON string, if it is one.

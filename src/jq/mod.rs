@@ -29,7 +29,7 @@ mod template;
 mod value;
 mod write;
 
-pub use compile::{CompileError, Compiled, MAIN, Position, Program, compile, compile_with};
+pub use compile::{CompileError, Compiled, MAIN, Position, Program, compile, compile_given, compile_with};
 pub use engine::{DOCS, Doc, Example};
 pub use json::Json;
 pub use limits::Limits;

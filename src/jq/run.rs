@@ -142,6 +142,13 @@ pub enum Engine {
     Jaq,
 }
 
+/// What a run is given besides its event.
+#[derive(Clone, Copy)]
+enum Given<'a> {
+    Meta(Option<&'a Meta<'a>>),
+    Variables(&'a Val),
+}
+
 /// A program made ready for one thread.
 pub struct Runner {
     program: Arc<Program>,
@@ -212,12 +219,32 @@ impl Runner {
         }
     }
 
+    /// Runs a program whose variables each run is given, as the members of `given`.
+    pub fn run_given(
+        &mut self,
+        input: &mut Json,
+        given: &mut Json,
+        emit: &mut dyn FnMut(Json) -> bool,
+    ) -> Result<(), RunError> {
+        let given = given.value().clone();
+        self.run_in(input, Given::Variables(&given), emit)
+    }
+
     /// Runs the program on one event. `emit` gets each output in order; it says whether it wants
     /// more. An error ends the run; what was emitted before it is the caller's to discard.
     pub fn run(
         &mut self,
         input: &mut Json,
         meta: Option<&Meta<'_>>,
+        emit: &mut dyn FnMut(Json) -> bool,
+    ) -> Result<(), RunError> {
+        self.run_in(input, Given::Meta(meta), emit)
+    }
+
+    fn run_in(
+        &mut self,
+        input: &mut Json,
+        given: Given<'_>,
         emit: &mut dyn FnMut(Json) -> bool,
     ) -> Result<(), RunError> {
         if self.program.is_identity {
@@ -227,7 +254,7 @@ impl Runner {
         // the event itself is not the program's doing
         input.value();
         let limits = self.limits.clone();
-        let evaluated = bounded(&limits, || self.evaluate(input, meta, emit));
+        let evaluated = bounded(&limits, || self.evaluate(input, given, emit));
         self.stack.clear();
         match evaluated {
             Ok(result) => result,
@@ -238,12 +265,13 @@ impl Runner {
     fn evaluate(
         &mut self,
         input: &mut Json,
-        meta: Option<&Meta<'_>>,
+        given: Given<'_>,
         emit: &mut dyn FnMut(Json) -> bool,
     ) -> Result<(), RunError> {
         let value = input.value().clone();
-        let meta = match meta {
-            Some(meta) if self.code.wants_meta || self.other.is_some() => Val::from(&meta.to_value()),
+        let meta = match given {
+            Given::Variables(given) => given.clone(),
+            Given::Meta(Some(meta)) if self.code.wants_meta || self.other.is_some() => Val::from(&meta.to_value()),
             _ => Val::Null,
         };
         let mut outputs = 0;

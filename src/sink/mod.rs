@@ -128,7 +128,7 @@ pub struct PartEvent {
     /// Number of its obligation in the delivery's share.
     pub position: u32,
     /// For its [`Meta`].
-    pub offset: u64,
+    pub offset: u128,
     /// For its [`Meta`].
     pub text_hash: u64,
     /// For its [`Meta`].

@@ -290,12 +290,12 @@ impl Framer {
                 let lead = text.as_ptr() as usize - bytes.as_ptr() as usize;
                 events.push(Event {
                     payload: Payload::Json(bytes.slice(lead..lead + text.len())),
-                    offset: start + lead as u64,
+                    offset: u128::from(start + lead as u64),
                 });
             }
             Codec::Text => {
                 let length = content.len();
-                events.push(Event { payload: Payload::Text(bytes.slice(..length)), offset: start });
+                events.push(Event { payload: Payload::Text(bytes.slice(..length)), offset: u128::from(start) });
             }
         }
     }
@@ -343,7 +343,7 @@ impl Oversize {
             Fault::new("line_too_long", format!("{} bytes, and `max_line` is {max_event}", self.length));
         fault.raw = self.kept.into();
         fault.clipped = Some(Clipped { length: self.length, sha256 });
-        Event { payload: Payload::Fault(Box::new(fault)), offset: self.start }
+        Event { payload: Payload::Fault(Box::new(fault)), offset: u128::from(self.start) }
     }
 }
 
@@ -357,7 +357,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn frame(codec: Codec, max: usize, content: &[u8], cuts: &[usize]) -> Vec<(u64, String)> {
+    fn frame(codec: Codec, max: usize, content: &[u8], cuts: &[usize]) -> Vec<(u128, String)> {
         let mut framer = Framer::new(codec, max, 0, false);
         let mut events = Vec::new();
         let mut from = 0;

@@ -161,7 +161,7 @@ impl Generator {
         let events = ends.into_iter().enumerate().map(|(number, end)| {
             let event = text.split_to(end - start);
             start = end;
-            Event { payload: Payload::Json(event), offset: first + number as u64 }
+            Event { payload: Payload::Json(event), offset: u128::from(first + number as u64) }
         });
         let events = events.collect();
         let origin = Origin {

@@ -4,6 +4,7 @@
 //! there. A release build has no such points: the functions are empty and vanish.
 
 mod disk;
+pub mod fake_api;
 
 pub use disk::SimDisk;
 

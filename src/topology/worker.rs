@@ -86,7 +86,7 @@ impl Pool {
 struct Context<'a> {
     plan: &'a Plan,
     origin: &'a Arc<Origin>,
-    offset: u64,
+    offset: u128,
     text_hash: TextHash<'a>,
     derivation: Derivation,
     /// Text of the source event, for a record of an event that has no text of its own.

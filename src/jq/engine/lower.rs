@@ -71,14 +71,19 @@ pub(in crate::jq) fn known_functions() -> Vec<(&'static str, usize)> {
 /// Terms that a program may be made of.
 const MAX_CODE: usize = 400_000;
 
-/// Turns a loaded program into code. `variables` are bound to constants; `$meta` is in slot 1.
+/// Turns a loaded program into code. `variables` are bound to constants. What a run is given is in
+/// slot 1: `$meta`, or an object whose members are the variables `given`.
 ///
 /// Inlining copies arguments to where they are used, and a program can be written so that this
 /// doubles with each of its lines. Such a program is made again with its functions called.
-pub(in crate::jq) fn lower(files: &[Loaded], variables: &[(&str, Val)]) -> Result<Code, Vec<Undefined>> {
-    match lower_once(files, variables, true) {
+pub(in crate::jq) fn lower(
+    files: &[Loaded],
+    variables: &[(&str, Val)],
+    given: Option<&[String]>,
+) -> Result<Code, Vec<Undefined>> {
+    match lower_once(files, variables, given, true) {
         Err(undefined) if undefined.iter().any(|undefined| undefined.what == Missing::Room) => {
-            lower_once(files, variables, false)
+            lower_once(files, variables, given, false)
         }
         result => result,
     }
@@ -87,6 +92,7 @@ pub(in crate::jq) fn lower(files: &[Loaded], variables: &[(&str, Val)]) -> Resul
 fn lower_once(
     files: &[Loaded],
     variables: &[(&str, Val)],
+    given: Option<&[String]>,
     is_generous: bool,
 ) -> Result<Code, Vec<Undefined>> {
     let mut lowerer = Lowerer {
@@ -112,7 +118,17 @@ fn lower_once(
     for (name, value) in variables {
         scope = push(scope, Binding::Const { name: (*name).to_owned(), value: value.clone() });
     }
-    scope = push(scope, Binding::Var { name: "meta".to_owned(), slot: 1, level: 0, is_callable: false });
+    match given {
+        None => {
+            let meta = Binding::Var { name: "meta".to_owned(), slot: 1, level: 0, is_callable: false };
+            scope = push(scope, meta);
+        }
+        Some(names) => {
+            for name in names {
+                scope = push(scope, Binding::Given { name: name.clone() });
+            }
+        }
+    }
     let globals = scope.clone();
     let scope = lowerer.file_scope(0, scope, &globals);
     let main = match &files[0].tree.body {
@@ -410,6 +426,13 @@ impl<'a> Lowerer<'a> {
                     }
                     let slot = Slot { up: self.level - level, slot: *slot };
                     return self.make(Kind::Var(slot), span);
+                }
+                Binding::Given { name: this } if this == name => {
+                    let given = Kind::Var(Slot { up: self.level, slot: 1 });
+                    let given = self.make(given, span);
+                    let at = given.at;
+                    let step = Step { kind: StepKind::Key(Str::new(name)), is_optional: false, at };
+                    return self.make(Kind::Path(Box::new(given), [step].into()), span);
                 }
                 Binding::Const { name: this, value } if this == name => {
                     let value = value.clone();

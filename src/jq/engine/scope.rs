@@ -40,6 +40,10 @@ pub(super) enum Binding<'a> {
         name: String,
         value: Val,
     },
+    /// A member of the object in slot 1, which each run is given.
+    Given {
+        name: String,
+    },
     Label {
         name: String,
         slot: u32,

@@ -370,7 +370,7 @@ impl Reader {
         let message = format!("{} cannot be decompressed to its end: {error}", track.shown);
         let event = Event {
             payload: Payload::Fault(Box::new(Fault::new("damaged_file", message))),
-            offset: track.content.position,
+            offset: u128::from(track.content.position),
         };
         emitter.emit(Batch::new(vec![event], Arc::new(self.origin(track)), CursorRows::new()))?;
         Ok(())
