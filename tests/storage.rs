@@ -39,7 +39,7 @@ fn delivery(from: u64, to: u64) -> Delivery {
         let event = PartEvent {
             end: part.data.len(),
             position: 0,
-            offset: n,
+            offset: n.into(),
             text_hash: 0,
             derivation: Derivation::default(),
         };

@@ -100,6 +100,23 @@ impl Check<'_> {
         }
     }
 
+    /// Compiles the program written in an option, whose variables each run is given.
+    pub fn program_given(
+        &mut self,
+        option: &str,
+        code: &str,
+        library: &[PathBuf],
+        given: &[&str],
+    ) -> Option<Arc<jq::Program>> {
+        match jq::compile_given(code, self.folder, library, given) {
+            Ok(program) => Some(program),
+            Err(errors) => {
+                self.program_errors(option, code, errors);
+                None
+            }
+        }
+    }
+
     /// Compiles the template written in an option.
     pub fn template(&mut self, option: &str, body: &str) -> Option<Template> {
         match Template::compile(body, self.folder, &[]) {

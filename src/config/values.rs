@@ -177,9 +177,7 @@ impl FromStr for Start {
             "all" => Ok(Start::All),
             _ => match text.parse() {
                 Ok(Timestamp(time)) => Ok(Start::At(time)),
-                Err(_) => {
-                    Err("write \"now\", \"all\" or a time like \"2025-01-01T00:00:00Z\"".to_owned())
-                }
+                Err(_) => Err("write \"now\", \"all\" or a time like \"2025-01-01T00:00:00Z\"".to_owned()),
             },
         }
     }

@@ -227,9 +227,10 @@ impl Signer {
             Ok::<_, HttpError>(value)
         };
         Ok(match auth {
-            Auth::Basic { username, password } => {
-                Signer::Header(AUTHORIZATION, secret_header(&basic(username, password.reveal()), "the login")?)
-            }
+            Auth::Basic { username, password } => Signer::Header(
+                AUTHORIZATION,
+                secret_header(&basic(username, password.reveal()), "the login")?,
+            ),
             Auth::Bearer { token: Some(token), .. } => {
                 let value = secret_header(&format!("Bearer {}", token.reveal()), "the token")?;
                 Signer::Header(AUTHORIZATION, value)
@@ -321,7 +322,12 @@ impl Signer {
     }
 
     /// Looks at a response. Whether the request should be sent again, signed anew.
-    pub(super) fn wants_another(&self, mark: &Mark, response: &Response, attempt: u32) -> Result<bool, HttpError> {
+    pub(super) fn wants_another(
+        &self,
+        mark: &Mark,
+        response: &Response,
+        attempt: u32,
+    ) -> Result<bool, HttpError> {
         if response.status != 401 {
             if let (Signer::Digest(digest), Mark::Digest(Some(signed))) = (self, mark) {
                 digest.accepted(signed, &response.headers);
@@ -392,8 +398,11 @@ impl ReadToken {
                 let path = path.clone();
                 let shown = path.display().to_string();
                 let read = tokio::task::spawn_blocking(move || std::fs::read_to_string(path)).await;
-                let read = read.map_err(|error| std::io::Error::other(error.to_string())).and_then(|read| read);
-                read.map_err(|error| HttpError::Unusable(format!("cannot read the token in {shown}: {error}")))?
+                let read =
+                    read.map_err(|error| std::io::Error::other(error.to_string())).and_then(|read| read);
+                read.map_err(|error| {
+                    HttpError::Unusable(format!("cannot read the token in {shown}: {error}"))
+                })?
             }
             TokenFrom::Command(words, folder) => {
                 let (words, folder) = (words.clone(), folder.clone());
@@ -453,10 +462,10 @@ impl Endpoint for TokenRequests {
         if let Some(scope) = &self.scope {
             form.push(("scope", scope));
         }
-        let response = self.post(&self.token_url, &form).await.map_err(|error| TokenError::Unavailable {
-            reason: error.to_string(),
-            retry_after: None,
-        })?;
+        let response = self
+            .post(&self.token_url, &form)
+            .await
+            .map_err(|error| TokenError::Unavailable { reason: error.to_string(), retry_after: None })?;
         let retry_after = super::limit::Feedback::read(&response.headers, response.received_at).retry_after;
         parse_grant(response.status, &response.body, retry_after, &[self.client_secret.reveal()])
     }

@@ -13,7 +13,7 @@ use super::body::BodyError;
 use super::headers::{is_same_origin, redacted};
 use super::limit::Limiter;
 use super::oauth::TokenError;
-use super::transport::{Live, Transport};
+use super::transport::Transport;
 
 /// Redirects that one request follows.
 const MAX_REDIRECTS: u32 = 5;
@@ -99,7 +99,9 @@ impl HttpError {
             HttpError::Connection(_) | HttpError::Timeout(_) => true,
             HttpError::Body(error) => error.is_truncation(),
             HttpError::Token(error) => matches!(error, TokenError::Unavailable { .. }),
-            HttpError::Tls(_) | HttpError::Login(_) | HttpError::Redirect(_) | HttpError::Unusable(_) => false,
+            HttpError::Tls(_) | HttpError::Login(_) | HttpError::Redirect(_) | HttpError::Unusable(_) => {
+                false
+            }
         }
     }
 }
@@ -134,16 +136,6 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client on the wire. Opens no connection.
-    pub fn connect(
-        options: &ClientOptions,
-        auth: Option<&Auth>,
-        base: Option<&Url>,
-        limiter: Option<Arc<Limiter>>,
-    ) -> Result<Self, HttpError> {
-        Self::over(Arc::new(Live::new(options)?), auth, base, limiter)
-    }
-
     /// A client over a transport: the wire, or a cassette.
     pub fn over(
         transport: Arc<dyn Transport>,

@@ -27,15 +27,47 @@ pub trait Transport: Send + Sync {
     async fn execute(&self, request: &Request) -> Result<Response, HttpError>;
 }
 
-/// The wire.
-pub(super) struct Live {
+/// How a client gets its transport.
+#[derive(Clone, Default)]
+pub enum Wire {
+    /// The wire.
+    #[default]
+    Live,
+    /// Something in its place, or around it.
+    Through(Arc<MakeTransport>),
+}
+
+/// Makes a transport with the options that a client has.
+pub type MakeTransport = dyn Fn(&ClientOptions) -> Result<Arc<dyn Transport>, HttpError> + Send + Sync;
+
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Wire::Live => "Live",
+            Wire::Through(_) => "Through",
+        })
+    }
+}
+
+impl Wire {
+    /// The transport of a client with these options.
+    pub fn transport(&self, options: &ClientOptions) -> Result<Arc<dyn Transport>, HttpError> {
+        match self {
+            Wire::Live => Ok(Arc::new(Live::new(options)?)),
+            Wire::Through(make) => make(options),
+        }
+    }
+}
+
+/// The wire itself.
+struct Live {
     client: reqwest::Client,
     timeout: Duration,
     max_body: u64,
 }
 
 impl Live {
-    pub(super) fn new(options: &ClientOptions) -> Result<Self, HttpError> {
+    fn new(options: &ClientOptions) -> Result<Self, HttpError> {
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls(options)?)
             .redirect(reqwest::redirect::Policy::none())

@@ -271,8 +271,10 @@ impl Runner {
         let value = input.value().clone();
         let meta = match given {
             Given::Variables(given) => given.clone(),
-            Given::Meta(Some(meta)) if self.code.wants_meta || self.other.is_some() => Val::from(&meta.to_value()),
-            _ => Val::Null,
+            Given::Meta(Some(meta)) if self.code.wants_meta || self.other.is_some() => {
+                Val::from(&meta.to_value())
+            }
+            Given::Meta(_) => Val::Null,
         };
         let mut outputs = 0;
         let mut bounds = WriteLimits::from(&self.limits);

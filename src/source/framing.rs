@@ -295,7 +295,8 @@ impl Framer {
             }
             Codec::Text => {
                 let length = content.len();
-                events.push(Event { payload: Payload::Text(bytes.slice(..length)), offset: u128::from(start) });
+                events
+                    .push(Event { payload: Payload::Text(bytes.slice(..length)), offset: u128::from(start) });
             }
         }
     }

@@ -8,9 +8,14 @@
 //! To add one: a file here with a config struct that implements [`Component`](crate::config::Component),
 //! and a line in [`SPECS`].
 
+mod alerts;
+mod atlassian;
 mod file;
 pub(crate) mod framing;
 mod generate;
+mod http_poll;
+mod mongodb_atlas;
+mod poll;
 mod stdin;
 mod threaded;
 
@@ -21,10 +26,20 @@ use serde_json::Value;
 
 use crate::config::Spec;
 use crate::event::Batch;
+use crate::http::transport::Wire;
+
+pub use alerts::{Alerts, Working};
 
 /// All source types.
-pub const SPECS: &[Spec<dyn SourceFactory>] =
-    &[Spec::of::<file::FileSource>(), Spec::of::<generate::Generate>(), Spec::of::<stdin::Stdin>()];
+pub const SPECS: &[Spec<dyn SourceFactory>] = &[
+    Spec::of::<alerts::AlertsSource>(),
+    Spec::of::<atlassian::Atlassian>(),
+    Spec::of::<file::FileSource>(),
+    Spec::of::<generate::Generate>(),
+    Spec::of::<http_poll::HttpPoll>(),
+    Spec::of::<mongodb_atlas::MongodbAtlas>(),
+    Spec::of::<stdin::Stdin>(),
+];
 
 /// Events in one batch at the most.
 const BATCH_EVENTS: usize = 1024;
@@ -43,6 +58,9 @@ pub enum SourceError {
         /// What the system said.
         error: std::io::Error,
     },
+    /// A part of it could not be read to its end; the rest was. Other sources are not concerned.
+    #[error("{0}")]
+    Incomplete(String),
     /// Anything else.
     #[error("{0}")]
     Other(String),
@@ -59,6 +77,10 @@ pub struct SourceContext {
     pub once: bool,
     /// How the user resets it, for messages.
     pub reset_hint: Arc<str>,
+    /// Where it raises alerts.
+    pub alerts: Alerts,
+    /// How it reaches the network.
+    pub wire: Wire,
 }
 
 /// A configured source type: makes sources, again after a rollback.
@@ -70,6 +92,11 @@ pub trait SourceFactory: Send + Sync {
     /// rolled back.
     fn is_replayable(&self) -> bool {
         true
+    }
+
+    /// Whether it only tells of the others, and ends when they have ended.
+    fn watches(&self) -> bool {
+        false
     }
 }
 

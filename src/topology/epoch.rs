@@ -238,10 +238,13 @@ impl Coordinator {
                 let name =
                     self.sources.iter().find(|known| known.number == source).map(|known| known.name.clone());
                 tracing::error!(source = name.as_deref(), error = %error, "the source cannot go on");
+                let is_whole = !matches!(error, SourceError::Incomplete(_));
                 self.failure
                     .get_or_insert_with(|| format!("source `{}`: {error}", name.as_deref().unwrap_or("?")));
-                // the others finish what they have, and the part ends
-                self.stop_sources();
+                if is_whole {
+                    // the others finish what they have, and the part ends
+                    self.stop_sources();
+                }
                 Ok(())
             }
             Some(Notice::SinkFailed(sink, SinkError::Closed)) => {

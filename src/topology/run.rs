@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -17,8 +17,9 @@ use super::load::{Commit, Pipeline};
 use super::sink_task::{self, EDGE_QUEUE, SinkTask};
 use super::source_task::{self, Activity, BestEffortQueue, ORDER_QUEUE, SharedProgress, SourceTask};
 use super::worker::Pool;
+use crate::http::transport::Wire;
 use crate::sink::{DeadLetters, Sink, SinkContext};
-use crate::source::SourceContext;
+use crate::source::{Alerts, SourceContext, Working};
 use crate::state::{DataDir, Journal, Store};
 
 /// Times that a part is rolled back without an epoch in between before the run ends.
@@ -100,10 +101,18 @@ pub async fn run(pipeline: Pipeline, options: RunOptions) -> Result<Outcome, Str
         plan.sinks.iter().map(|node| (!node.required).then(|| Arc::new(BestEffort::default()))).collect();
     let pool = Pool::start(workers, &plan, &best_effort)
         .map_err(|error| format!("cannot start workers: {error}"))?;
+    let alerts = Alerts::default();
     let running = Running {
         dead_letters: DeadLetters::new(data_dir.path()),
         ledgers: plan.sources.iter().map(|_| Arc::default()).collect(),
         progress: plan.sources.iter().map(|_| Arc::default()).collect(),
+        working: plan
+            .sources
+            .iter()
+            .map(|node| Arc::new(Mutex::new((!node.factory.watches()).then(|| alerts.working()))))
+            .collect(),
+        alerts,
+        wire: Wire::default(),
         reset_hint: Arc::from(format!("jaquard state {} --reset", file.shown)),
         best_effort,
         plan,
@@ -128,6 +137,10 @@ struct Running {
     progress: Vec<Arc<SharedProgress>>,
     best_effort: Vec<Option<Arc<BestEffort>>>,
     reset_hint: Arc<str>,
+    alerts: Alerts,
+    wire: Wire,
+    /// By source: held until it has ended.
+    working: Vec<Arc<Mutex<Option<Working>>>>,
     options: RunOptions,
 }
 
@@ -325,6 +338,8 @@ impl Running {
                 rows: self.store.rows(&node.name).map_err(|error| error.to_string())?,
                 once: self.options.once,
                 reset_hint: self.reset_hint.clone(),
+                alerts: self.alerts.clone(),
+                wire: self.wire.clone(),
             };
             let source =
                 node.factory.build(context).map_err(|error| format!("source `{}`: {error}", node.name))?;
@@ -341,6 +356,7 @@ impl Running {
                 activity: activity.clone(),
                 progress: self.progress[number].clone(),
                 workers: self.workers,
+                working: self.working[number].clone(),
             };
             tasks.spawn(task.run());
             tasks.spawn(source_task::dispatch(ordered_in, edges, queues.to_vec()));

@@ -1,8 +1,8 @@
 //! The one owner of a source, and the dispatcher that keeps its order.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -13,7 +13,7 @@ use super::worker::{Done, Pool, Work};
 use crate::event::token::{Fate, Tally, Token};
 use crate::event::{Batch, CursorRows};
 use crate::sink::Delivery;
-use crate::source::{BATCH_BYTES, Progress, Source};
+use crate::source::{BATCH_BYTES, Progress, Source, Working};
 
 /// Batches that may be between a source and its dispatcher.
 pub(super) const ORDER_QUEUE: usize = 8;
@@ -91,6 +91,8 @@ pub(super) struct SourceTask {
     pub(super) activity: Arc<Activity>,
     pub(super) progress: Arc<SharedProgress>,
     pub(super) workers: usize,
+    /// Dropped when the source has ended, for those that watch it.
+    pub(super) working: Arc<Mutex<Option<Working>>>,
 }
 
 impl SourceTask {
@@ -132,7 +134,7 @@ impl SourceTask {
                         None => {}
                     }
                 }
-                next = self.source.next(), if needs.is_none() && !ended => match next {
+                next = self.source.next(), if needs.is_none() && !ended => { match next {
                     Ok(Some(batch)) => outgoing.push_back(Outgoing::Batch(batch)),
                     Ok(None) => {
                         ended = true;
@@ -142,7 +144,10 @@ impl SourceTask {
                         ended = true;
                         let _ = self.notices.send(Notice::SourceFailed(self.number, error));
                     }
-                },
+                }
+                if ended {
+                    self.working.lock().unwrap_or_else(PoisonError::into_inner).take();
+                } },
             }
         }
     }

@@ -1,0 +1,517 @@
+//! One turn: a partition is polled a little further.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::fetch::{Failure, Fetcher, following, request_of};
+use super::partition::{Cursor, Partition, Snapshot, rfc3339};
+use super::plan::Plan;
+use super::programs::{Given, Page, ProgramError, ProgramSet, Record, Which};
+use super::window::{LONG, Span, Windows};
+use crate::config::Start;
+use crate::event::{Batch, CursorRows, Event, Origin, Payload, Place};
+use crate::http::Response;
+use crate::source::{Alerts, BATCH_BYTES, BATCH_EVENTS};
+
+/// Pages of one turn without windows: after them it is somebody else's turn.
+const PAGES: u64 = 50;
+
+/// Pages of one run at the most: a paging that goes in circles must end.
+const MAX_PAGES: u64 = 100_000;
+
+/// Milliseconds that a cursor which only time has moved may go unrecorded.
+const CURSOR_EVERY: i64 = 60_000;
+
+/// What a turn works with.
+#[derive(Debug, Clone)]
+pub(super) struct Turns {
+    pub(super) source: Arc<str>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) fetcher: Fetcher,
+    pub(super) programs: ProgramSet,
+    pub(super) batches: mpsc::Sender<Batch>,
+    pub(super) alerts: Alerts,
+    pub(super) once: bool,
+    pub(super) began: Instant,
+    /// Milliseconds after `began`: when the last event came.
+    pub(super) last_event: Arc<AtomicU64>,
+}
+
+/// How a turn ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// There is more to ask for.
+    More,
+    /// Nothing is left for now.
+    CaughtUp,
+}
+
+/// What a run of pages brought.
+#[derive(Debug, Default)]
+struct Run {
+    pages: u64,
+    records: usize,
+    fresh: usize,
+    /// The pages ended by themselves.
+    ended: bool,
+    /// The window holds more than the API gives.
+    overflow: bool,
+    /// The last page's `$state`.
+    state: Option<Value>,
+    /// Ids that were sent, new or not.
+    sighted: HashSet<u128>,
+}
+
+/// How a run of pages is to be read.
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    window: Option<Span>,
+    /// It may be cut in halves, so a page that overflows is not emitted.
+    divisible: bool,
+    most_pages: u64,
+    /// Whether each page moves the cursor.
+    by_page: bool,
+}
+
+impl Turns {
+    /// Polls a partition a little further. `target` is where a window need not go beyond.
+    pub(super) async fn turn(
+        &self,
+        partition: &mut Partition,
+        target: &mut Option<i64>,
+    ) -> Result<Progress, Failure> {
+        let mut rows = CursorRows::new();
+        self.begin(partition, &mut rows).await?;
+        match (self.plan.snapshot, self.plan.windows) {
+            (true, _) => self.snapshot(partition).await,
+            (false, Some(windows)) => self.window(partition, windows, target, rows).await,
+            (false, None) => self.pages_from_state(partition, rows).await,
+        }
+    }
+
+    /// Gives a partition without a cursor one.
+    async fn begin(&self, partition: &mut Partition, rows: &mut CursorRows) -> Result<(), Failure> {
+        if partition.cursor.is_some() {
+            return Ok(());
+        }
+        let floor = match self.plan.start {
+            Some(Start::At(time)) => Some(time.timestamp_millis()),
+            Some(Start::Now) => {
+                let clock = self.clock(partition).await?;
+                Some(self.plan.windows.map_or(clock, |windows| windows.settled(clock)))
+            }
+            Some(Start::All) if self.plan.windows.is_some() => Some(self.plan.earliest),
+            Some(Start::All) | None => None,
+        };
+        let through = self.plan.windows.and(floor);
+        partition.cursor = Some(Cursor { floor, through, stretch: 0, state: Value::Null });
+        if self.plan.start == Some(Start::Now) {
+            // what "now" was must be known to the next run, whatever comes of this turn
+            let clock = self.fetcher.clock.get().unwrap_or_default();
+            partition.write_cursor(clock, rows);
+            self.emit(partition, Vec::new(), std::mem::take(rows), None).await?;
+        }
+        Ok(())
+    }
+
+    /// The server's clock; asks for it if nothing has come from the server yet.
+    async fn clock(&self, partition: &Partition) -> Result<i64, Failure> {
+        if let Some(now) = self.fetcher.clock.get() {
+            return Ok(now);
+        }
+        let described = self.describe(partition, None, 1).await?;
+        let request = request_of(&described, self.plan.base.as_ref()).map_err(misdescribed)?;
+        self.fetcher.probe_clock(&request.url).await
+    }
+
+    async fn window(
+        &self,
+        partition: &mut Partition,
+        windows: Windows,
+        target: &mut Option<i64>,
+        mut rows: CursorRows,
+    ) -> Result<Progress, Failure> {
+        let clock = self.clock(partition).await?;
+        let target = *target.get_or_insert(windows.settled(clock));
+        let Some(cursor) = partition.cursor.clone() else { return Ok(Progress::CaughtUp) };
+        let through = cursor.through.unwrap_or(self.plan.earliest);
+        let floor = cursor.floor.unwrap_or(self.plan.earliest);
+        let span = windows.next(floor, through, cursor.stretch, clock);
+        let Some(span) = span.filter(|_| through < target) else { return Ok(Progress::CaughtUp) };
+
+        partition.seen.begin(span.end);
+        let (mut pages, mut records, mut fresh, mut was_cut) = (0, 0, 0, false);
+        let mut state = None;
+        let mut spans = vec![span];
+        while let Some(part) = spans.pop() {
+            let halves = part.halves();
+            let is_long = part.end - part.start > windows.length + windows.overlap;
+            let reading = Reading {
+                window: Some(part),
+                divisible: halves.is_some(),
+                most_pages: if is_long { LONG } else { MAX_PAGES },
+                by_page: false,
+            };
+            let run = self.run(partition, reading).await?;
+            pages += run.pages;
+            records += run.records;
+            fresh += run.fresh;
+            match halves {
+                Some((first, second)) if run.overflow || !run.ended => {
+                    was_cut = true;
+                    spans.push(second);
+                    spans.push(first);
+                }
+                _ => {
+                    if !run.ended {
+                        return Err(endless());
+                    }
+                    if run.overflow {
+                        self.report_overflow(partition, part);
+                    }
+                    state = run.state.or(state);
+                }
+            }
+        }
+
+        let stretch = if was_cut { 0 } else { Windows::stretch(cursor.stretch, records, pages) };
+        if let Some(cursor) = &mut partition.cursor {
+            cursor.through = Some(span.end);
+            cursor.stretch = stretch;
+            if let Some(state) = state {
+                cursor.state = state;
+            }
+        }
+        let is_caught_up = span.end >= target;
+        partition.seen.write(&partition.seen_prefix(), &mut rows);
+        let reach = span.end.saturating_sub(windows.overlap);
+        partition.seen.expire(reach, &partition.seen_prefix(), &mut rows);
+        let is_due = partition.kept.as_ref().is_none_or(|(_, at)| clock - at >= CURSOR_EVERY);
+        if fresh > 0 || !rows.is_empty() || is_due || self.once || !is_caught_up {
+            partition.write_cursor(clock, &mut rows);
+            self.emit(partition, Vec::new(), rows, None).await?;
+        }
+        Ok(if is_caught_up { Progress::CaughtUp } else { Progress::More })
+    }
+
+    async fn pages_from_state(
+        &self,
+        partition: &mut Partition,
+        rows: CursorRows,
+    ) -> Result<Progress, Failure> {
+        drop(rows);
+        let now = self.fetcher.clock.get().unwrap_or_default();
+        partition.seen.begin(now);
+        // without a state to go on from, a turn is all pages there are
+        let most_pages = if self.plan.pull.state.is_some() { PAGES } else { MAX_PAGES };
+        let reading = Reading { window: None, divisible: false, most_pages, by_page: true };
+        let run = self.run(partition, reading).await?;
+        if !run.ended && most_pages == MAX_PAGES {
+            return Err(endless());
+        }
+        let now = self.fetcher.clock.get().unwrap_or_default();
+        let remembered = i64::try_from(self.plan.remember.as_millis()).unwrap_or(i64::MAX);
+        let before = now.saturating_sub(remembered);
+        let mut rows = CursorRows::new();
+        if run.ended {
+            partition.seen.carry_over(before, &run.sighted);
+        }
+        partition.seen.write(&partition.seen_prefix(), &mut rows);
+        partition.seen.expire(before, &partition.seen_prefix(), &mut rows);
+        let is_moved = partition.cursor.as_ref() != partition.kept.as_ref().map(|(cursor, _)| cursor);
+        if !rows.is_empty() || is_moved {
+            partition.write_cursor(now, &mut rows);
+            self.emit(partition, Vec::new(), rows, None).await?;
+        }
+        Ok(if run.ended { Progress::CaughtUp } else { Progress::More })
+    }
+
+    async fn snapshot(&self, partition: &mut Partition) -> Result<Progress, Failure> {
+        let mut given = self.given(partition, None, 1);
+        let mut described = self.describe(partition, None, 1).await?;
+        let mut position = 0_u64;
+        for page in 1..=MAX_PAGES {
+            given.page = page;
+            let (response, turning, content) = self.page(partition, &described, &given).await?;
+            let next = match turning.next {
+                Value::Null => None,
+                next => Some(following(&described, &next, &response).map_err(misdescribed)?),
+            };
+            let content = content.await.map_err(|_| lost())?.map_err(program_failure)?;
+            for record in content.records {
+                let key = record.name.clone().unwrap_or_else(|| position.to_string());
+                position += 1;
+                self.snapshot_of(partition, key, record, &response).await?;
+            }
+            let Some(next) = next else { return Ok(Progress::CaughtUp) };
+            described = next;
+        }
+        Err(endless())
+    }
+
+    async fn snapshot_of(
+        &self,
+        partition: &mut Partition,
+        key: String,
+        record: Record,
+        response: &Response,
+    ) -> Result<(), Failure> {
+        let digest = match &record.content {
+            Ok(text) => format!("{:032x}", xxh3_128(canonical(text).as_bytes())),
+            Err(fault) => format!("{:032x}", xxh3_128(&fault.raw)),
+        };
+        let last = partition.snapshots.get(&key);
+        if last.is_some_and(|last| last.digest == digest) {
+            return Ok(());
+        }
+        let sequence = last.map_or(0, |last| last.sequence + 1);
+        let snapshot = Snapshot { digest, sequence };
+        let mut rows = vec![(format!("{}{key}", partition.snapshot_prefix()), Some(snapshot.to_row()))];
+        partition.snapshots.insert(key.clone(), snapshot);
+        partition.write_cursor(self.fetcher.clock.get().unwrap_or_default(), &mut rows);
+        let event = Event { offset: xxh3_128(key.as_bytes()), payload: payload(record.content) };
+        let fetched = fetched_at(response);
+        self.emit(partition, vec![event], rows, Some((fetched, Some(sequence)))).await
+    }
+
+    /// Reads pages until there is no next one, and hands on what is new in them.
+    async fn run(&self, partition: &mut Partition, reading: Reading) -> Result<Run, Failure> {
+        let mut run = Run::default();
+        let mut given = self.given(partition, reading.window, 1);
+        let mut described = self.describe(partition, reading.window, 1).await?;
+        let mut fetched = self.send(partition, &described).await?;
+        loop {
+            run.pages += 1;
+            given.page = run.pages;
+            let response = fetched;
+            let (turning, content) = self
+                .programs
+                .page(Which::Stream, given.clone(), response.clone())
+                .await
+                .map_err(program_failure)?;
+            run.overflow |= turning.overflow;
+            if run.overflow && reading.divisible {
+                return Ok(run);
+            }
+            run.ended = turning.next.is_null();
+            let goes_on = !run.ended && run.pages < reading.most_pages;
+            let next = match goes_on {
+                true => Some(following(&described, &turning.next, &response).map_err(misdescribed)?),
+                false => None,
+            };
+            // the next page is on its way while this one is read and handed on
+            let ahead = async {
+                match &next {
+                    Some(next) => Some(self.send(partition, next).await),
+                    None => None,
+                }
+            };
+            let reading_on = async { content.await.map_err(|_| lost())?.map_err(program_failure) };
+            let (content, ahead) = tokio::join!(reading_on, ahead);
+            self.hand_on(partition, content?, &response, &reading, &mut given, &mut run).await?;
+            match (next, ahead) {
+                (Some(next), Some(response)) => {
+                    described = next;
+                    fetched = response?;
+                }
+                _ => return Ok(run),
+            }
+        }
+    }
+
+    /// Hands on what is new in a page.
+    async fn hand_on(
+        &self,
+        partition: &mut Partition,
+        page: Page,
+        response: &Response,
+        reading: &Reading,
+        given: &mut Given,
+        run: &mut Run,
+    ) -> Result<(), Failure> {
+        let fetched = fetched_at(response);
+        run.records += page.records.len();
+        let mut events = Vec::new();
+        let mut bytes = 0;
+        for record in page.records {
+            if reading.by_page {
+                run.sighted.insert(record.id);
+            }
+            if !partition.seen.admit(record.id) {
+                continue;
+            }
+            run.fresh += 1;
+            let event = Event { offset: record.id, payload: payload(record.content) };
+            bytes += event.payload.size();
+            events.push(event);
+            if events.len() >= BATCH_EVENTS || bytes >= BATCH_BYTES {
+                let mut rows = CursorRows::new();
+                partition.seen.write(&partition.seen_prefix(), &mut rows);
+                bytes = 0;
+                self.emit(partition, std::mem::take(&mut events), rows, Some((fetched, None))).await?;
+            }
+        }
+        let mut rows = CursorRows::new();
+        partition.seen.write(&partition.seen_prefix(), &mut rows);
+        if let Some(state) = page.state {
+            given.state = state.clone();
+            if reading.by_page {
+                if let Some(cursor) = &mut partition.cursor {
+                    cursor.state = state;
+                }
+                let is_moved = partition.cursor.as_ref() != partition.kept.as_ref().map(|(cursor, _)| cursor);
+                if is_moved {
+                    partition.write_cursor(self.fetcher.clock.get().unwrap_or_default(), &mut rows);
+                }
+            } else {
+                run.state = Some(state);
+            }
+        }
+        if !events.is_empty() || !rows.is_empty() {
+            self.emit(partition, events, rows, Some((fetched, None))).await?;
+        }
+        Ok(())
+    }
+
+    fn given(&self, partition: &Partition, window: Option<Span>, page: u64) -> Given {
+        let cursor = partition.cursor.as_ref();
+        Given {
+            window: window.map(|span| (rfc3339(span.start), rfc3339(span.end))),
+            state: cursor.map(|cursor| cursor.state.clone()).unwrap_or_default(),
+            page,
+            now: self.fetcher.clock.get().map(rfc3339),
+            start: cursor.and_then(|cursor| cursor.floor).map(rfc3339),
+            partition: partition.about.clone(),
+        }
+    }
+
+    async fn describe(
+        &self,
+        partition: &Partition,
+        window: Option<Span>,
+        page: u64,
+    ) -> Result<Value, Failure> {
+        let given = self.given(partition, window, page);
+        self.programs.request(Which::Stream, given).await.map_err(program_failure)
+    }
+
+    async fn send(&self, partition: &Partition, described: &Value) -> Result<Response, Failure> {
+        let request = request_of(described, self.plan.base.as_ref()).map_err(misdescribed)?;
+        let scope = self.fetcher.scope(&partition.id, &partition.about);
+        self.fetcher.fetch(&request, scope).await
+    }
+
+    async fn page(
+        &self,
+        partition: &Partition,
+        described: &Value,
+        given: &Given,
+    ) -> Result<
+        (Response, super::programs::Turning, tokio::sync::oneshot::Receiver<Result<Page, ProgramError>>),
+        Failure,
+    > {
+        let response = self.send(partition, described).await?;
+        let read = self.programs.page(Which::Stream, given.clone(), response.clone()).await;
+        let (turning, content) = read.map_err(program_failure)?;
+        Ok((response, turning, content))
+    }
+
+    async fn emit(
+        &self,
+        partition: &Partition,
+        events: Vec<Event>,
+        rows: CursorRows,
+        fetched: Option<(DateTime<Utc>, Option<u64>)>,
+    ) -> Result<(), Failure> {
+        if !events.is_empty() {
+            self.last_event.store(self.began.elapsed().as_millis() as u64, Ordering::Relaxed);
+        }
+        let now = Utc::now();
+        let (fetched_at, sequence) = fetched.unwrap_or((now, None));
+        let origin = Origin {
+            source: self.source.clone(),
+            place: Place::Polled {
+                stream: self.plan.stream.clone(),
+                partition: partition.id.clone(),
+                fetched_at,
+                sequence,
+            },
+            ingested_at: now,
+        };
+        let batch = Batch::new(events, Arc::new(origin), rows);
+        let stopped =
+            || Failure { is_temporary: true, ..Failure::lasting("stopped", "the pipeline has stopped") };
+        self.batches.send(batch).await.map_err(|_| stopped())
+    }
+
+    fn report_overflow(&self, partition: &Partition, span: Span) {
+        let message = format!(
+            "{} to {} holds more records than one answer: some of them cannot be had",
+            rfc3339(span.start),
+            rfc3339(span.end)
+        );
+        tracing::error!(source = &*self.source, partition = &*partition.id, "{message}");
+        self.alerts.raise("window_overflow", "critical", &self.source, &partition.id, &message);
+    }
+}
+
+fn payload(content: Result<Bytes, Box<crate::event::Fault>>) -> Payload {
+    match content {
+        Ok(text) => Payload::Json(text),
+        Err(fault) => Payload::Fault(fault),
+    }
+}
+
+/// When a response was made: by the server's clock, or the local one if it has none.
+fn fetched_at(response: &Response) -> DateTime<Utc> {
+    crate::http::headers::server_time(&response.headers).unwrap_or(response.received_at).into()
+}
+
+/// A JSON text that is the same for the same content, however its members are ordered and spaced.
+fn canonical(text: &[u8]) -> String {
+    fn sorted(value: Value) -> Value {
+        match value {
+            Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+            Value::Object(members) => {
+                let mut members: Vec<_> = members.into_iter().collect();
+                members.sort_by(|(one, _), (other, _)| one.cmp(other));
+                Value::Object(members.into_iter().map(|(name, value)| (name, sorted(value))).collect())
+            }
+            scalar => scalar,
+        }
+    }
+    match serde_json::from_slice(text) {
+        Ok(value) => sorted(value).to_string(),
+        Err(_) => String::from_utf8_lossy(text).into_owned(),
+    }
+}
+
+fn endless() -> Failure {
+    Failure::lasting("program_failed", format!("more than {MAX_PAGES} pages in a row: look at `next`"))
+}
+
+pub(super) fn program_failure(error: ProgramError) -> Failure {
+    match error {
+        // it may have been cut where the server did not say how long it is
+        ProgramError::Body(message) => {
+            Failure { is_temporary: true, ..Failure::lasting("request_failed", message) }
+        }
+        ProgramError::Program(message) => Failure::lasting("program_failed", message),
+    }
+}
+
+pub(super) fn misdescribed(message: String) -> Failure {
+    Failure::lasting("program_failed", message)
+}
+
+pub(super) fn lost() -> Failure {
+    Failure::lasting("program_failed", "the thread of the programs is gone")
+}
