@@ -10,7 +10,7 @@ use std::time::Duration;
 use jaquard::testkit::fake_api::{
     Auth, Clock, Config, Digest, FakeApi, Faults, Partition, RateLimits, ServiceAccount,
 };
-use support::Workspace;
+use support::{Random, Workspace, pause};
 
 fn free(config: Config) -> Config {
     Config { limits: RateLimits::off(), clock: Clock::stopped(), ..config }
@@ -204,4 +204,219 @@ fn faults_of_every_kind_lose_and_repeat_nothing() {
     assert_exact(&workspace, &api, &partitions(&api, "project_events"));
     let hit = api.faults_hit();
     assert!(hit.values().sum::<u64>() > 5, "{hit:?}");
+}
+
+/// A number from the environment, for longer runs than the gate has time for.
+fn scale(name: &str, default: usize) -> usize {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// Runs a pipeline and kills it at a random moment, many times; then once more to its end.
+fn killed_again_and_again(workspace: &Workspace, api: &FakeApi, kills: usize) {
+    let mut random = Random(2026);
+    for _ in 0..kills {
+        let mut child = workspace.start(&["run", "pipeline.toml"], "log");
+        pause(Duration::from_millis(30 + random.below(350)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    // everything there will ever be is visible and has settled
+    api.clock().advance(Duration::from_hours(30 * 24));
+    workspace.run(&["run", "--once", "pipeline.toml"]).expect_code(0);
+}
+
+#[test]
+fn killed_at_any_moment_under_every_fault_nothing_is_lost_or_repeated() {
+    let (events, kills) = (scale("JAQUARD_POLL_EVENTS", 20_000), scale("JAQUARD_POLL_KILLS", 25));
+    let projects = scale("JAQUARD_POLL_PARTITIONS", 50);
+    let api = FakeApi::start_thread(Config {
+        auth: digest(),
+        projects,
+        hosts_per_project: 0,
+        project_events: events / projects,
+        before: Duration::from_hours(48),
+        after: Duration::from_hours(12),
+        clock: Clock { speed: 600.0, ..Clock::default() },
+        limits: RateLimits::off(),
+        faults: Faults {
+            late: 0.05,
+            lateness: Duration::from_mins(8),
+            collisions: 0.2,
+            retry_after: 1,
+            slow_by: Duration::from_millis(50),
+            ..Faults::some(0.05)
+        },
+        ..Config::default()
+    })
+    .unwrap();
+    let workspace = Workspace::new();
+    let source = "start = \"all\"\ninclude_raw = true\ninterval = \"50ms\"\nconcurrency = 16\nwindow = { length = \"6h\", overlap = \"10m\", settle = \"1m\" }";
+    pipeline(&workspace, &atlas(&api, "project_events", DIGEST, source));
+    killed_again_and_again(&workspace, &api, kills);
+    assert_exact(&workspace, &api, &partitions(&api, "project_events"));
+    assert!(api.requests().total() > 0);
+    let log = workspace.read("log");
+    assert!(!log.contains("hidden-private-key"));
+}
+
+#[test]
+fn killed_at_any_moment_the_cursor_of_a_stream_loses_and_repeats_nothing() {
+    let (events, kills) = (scale("JAQUARD_POLL_EVENTS", 20_000) / 2, scale("JAQUARD_POLL_KILLS", 25));
+    let api = FakeApi::start_thread(Config {
+        atlassian_key: Some("hidden-atlassian-key".into()),
+        atlassian_events: events,
+        before: Duration::from_hours(48),
+        after: Duration::from_hours(12),
+        clock: Clock { speed: 600.0, ..Clock::default() },
+        limits: RateLimits::off(),
+        faults: Faults {
+            collisions: 0.2,
+            slow_by: Duration::from_millis(50),
+            // without `Retry-After` the time of `X-RateLimit-Reset` counts, which is by a clock that runs
+            // 600 times too fast here: a minute's wait each time
+            too_many_bare: 0.0,
+            ..Faults::some(0.05)
+        },
+        ..Config::default()
+    })
+    .unwrap();
+    let workspace = Workspace::new();
+    let source = format!(
+        "type = \"atlassian\"\norganization = \"{}\"\nbase_url = \"{}\"\nauth = {{ type = \"bearer\", token = \"hidden-atlassian-key\" }}\nstart = \"all\"\ninterval = \"50ms\"",
+        api.config().atlassian_organization,
+        api.url()
+    );
+    pipeline(&workspace, &source);
+    killed_again_and_again(&workspace, &api, kills);
+    assert_exact(&workspace, &api, &partitions(&api, "atlassian"));
+    assert!(!workspace.read("log").contains("hidden-atlassian-key"));
+}
+
+#[test]
+fn what_is_wrong_is_said_in_the_users_terms() {
+    use jaquard::testkit::fake_api::Refusal;
+    let api = FakeApi::start_thread(free(Config { auth: digest(), ..Config::default() })).unwrap();
+    let workspace = Workspace::new();
+    pipeline(&workspace, &atlas(&api, "organization_events", DIGEST, "start = \"all\""));
+    let fine = workspace.run(&["validate", "--connect", "pipeline.toml"]).expect_code(0);
+    assert!(fine.stdout.contains("source `api`: answers:"), "{}", fine.stdout);
+    assert!(!workspace.path("state").exists() && !workspace.path("out.ndjson").exists());
+
+    for (refusal, status, advice) in [
+        (Refusal::Role, "403", "Organization Member"),
+        (Refusal::NotFound, "404", "check the ids"),
+        (Refusal::AccessList, "", "access list"),
+    ] {
+        let organization = api.config().organization.clone();
+        api.restrict(&organization, refusal);
+        for arguments in [["validate", "--connect", "pipeline.toml"], ["run", "--once", "pipeline.toml"]] {
+            let run = workspace.run(&arguments).expect_code(74);
+            assert!(
+                run.stderr.contains(status) && run.stderr.contains(advice),
+                "{refusal:?}: {}",
+                run.stderr
+            );
+            assert!(!run.stderr.contains("hidden"), "{}", run.stderr);
+        }
+        api.allow(&organization);
+    }
+
+    let wrong = DIGEST.replace("hidden-private-key", "hidden-wrong-key");
+    pipeline(&workspace, &atlas(&api, "organization_events", &wrong, "start = \"all\""));
+    let run = workspace.run(&["run", "--once", "pipeline.toml"]).expect_code(74);
+    assert!(run.stderr.contains("expired") && !run.stderr.contains("hidden"), "{}", run.stderr);
+}
+
+#[test]
+fn a_project_that_fails_stops_no_other_and_is_told_as_an_alert() {
+    use jaquard::testkit::fake_api::Refusal;
+    let api =
+        FakeApi::start_thread(free(Config { auth: digest(), projects: 4, ..Config::default() })).unwrap();
+    api.clock().advance(Duration::from_mins(5));
+    let projects = api.projects();
+    api.restrict(&projects[1], Refusal::Role);
+    let workspace = Workspace::new();
+    let source = atlas(&api, "project_events", DIGEST, "start = \"all\"\ninclude_raw = true");
+    let text = format!(
+        "data_dir = \"state\"\n[sources.api]\n{source}\n[sources.alerts]\ntype = \"alerts\"\n\
+         [sinks.out]\ntype = \"file\"\ninputs = [\"api\"]\npath = \"out.ndjson\"\n\
+         [sinks.pager]\ntype = \"file\"\ninputs = [\"alerts\"]\npath = \"alerts.ndjson\"\n"
+    );
+    workspace.write("pipeline.toml", text);
+    workspace.run(&["run", "--once", "pipeline.toml"]).expect_code(74);
+    let others = projects.iter().filter(|id| **id != projects[1]).map(|id| Partition::Project(id.clone()));
+    assert_exact(&workspace, &api, &others.collect::<Vec<_>>());
+    let alerts = workspace.lines("alerts.ndjson");
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    let alert: serde_json::Value = serde_json::from_str(&alerts[0]).unwrap();
+    assert_eq!((&alert["kind"], &alert["severity"]), (&"auth_failed".into(), &"critical".into()));
+    assert_eq!((&alert["component"], &alert["partition"]), (&"api".into(), &projects[1].as_str().into()));
+
+    // the cursor of the one that failed has not moved: now it may be read, and is read whole
+    api.allow(&projects[1]);
+    workspace.run(&["run", "--once", "pipeline.toml"]).expect_code(0);
+    assert_exact(&workspace, &api, &partitions(&api, "project_events"));
+}
+
+#[test]
+fn late_events_and_projects_that_come_and_go_are_followed() {
+    let api =
+        FakeApi::start_thread(free(Config { auth: digest(), projects: 2, ..Config::default() })).unwrap();
+    let workspace = Workspace::new();
+    let more = "start = \"all\"\ninclude_raw = true\ninterval = \"100ms\"\ndiscovery_interval = \"200ms\"";
+    pipeline(&workspace, &atlas(&api, "project_events", DIGEST, more));
+    let mut child = workspace.start(&["run", "pipeline.toml"], "log");
+    api.clock().advance(Duration::from_mins(5));
+    let count = |api: &FakeApi| partitions(api, "project_events").iter().map(|p| api.events(p).len()).sum();
+    workspace.wait_for_lines("out.ndjson", count(&api));
+
+    // events that appear inside the overlap, after the window that they belong to was read
+    let project = Partition::Project(api.projects()[0].clone());
+    let now = api.clock().now();
+    api.add_events(&project, &[now - Duration::from_mins(4), now - Duration::from_mins(2)]);
+    api.clock().advance(Duration::from_mins(2));
+    workspace.wait_for_lines("out.ndjson", count(&api));
+
+    let new = api.add_project();
+    api.clock().advance(Duration::from_mins(5));
+    workspace.wait_for_lines("out.ndjson", count(&api));
+    let gone = partitions(&api, "project_events");
+    assert!(api.remove_project(&new));
+    workspace.wait_for_text("log", "the partition is gone");
+    rustix_terminate(&child);
+    assert!(child.wait().unwrap().success());
+    let _ = gone;
+    assert!(workspace.read("log").contains("in_flight=0"));
+}
+
+fn rustix_terminate(child: &std::process::Child) {
+    let pid = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+}
+
+#[test]
+fn requests_stay_within_the_budget_and_tokens_are_not_asked_for_again_and_again() {
+    use jaquard::testkit::fake_api::{RateSet, Refill};
+    let limits = RateLimits { refill: Refill::Continuous, ..RateLimits::default() }.with(
+        RateSet::ProjectEvents,
+        20,
+        600,
+    );
+    let api = FakeApi::start_thread(Config {
+        auth: account(),
+        projects: 6,
+        project_events: 900,
+        limits,
+        clock: Clock::stopped(),
+        ..Config::default()
+    })
+    .unwrap();
+    api.clock().advance(Duration::from_mins(5));
+    let workspace = Workspace::new();
+    pipeline(&workspace, &atlas(&api, "project_events", ACCOUNT, "start = \"all\"\ninclude_raw = true"));
+    workspace.run(&["run", "--once", "pipeline.toml"]).expect_code(0);
+    assert_exact(&workspace, &api, &partitions(&api, "project_events"));
+    assert_eq!(api.token_requests(), 1);
+    let violations = api.budget_violations();
+    eprintln!("budget violations: {violations}");
 }

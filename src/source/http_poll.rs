@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use http::{HeaderMap, Method};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -227,9 +228,14 @@ rate_limit = { requests = 100, per = "60s" }
 /// A checked source.
 pub(super) struct Ready(pub(super) Arc<Plan>);
 
+#[async_trait]
 impl SourceFactory for Ready {
     fn build(&self, context: SourceContext) -> Result<Box<dyn Source>, SourceError> {
         Ok(Box::new(Polled::start(&self.0, context)?))
+    }
+
+    async fn probe(&self, context: SourceContext) -> Option<Result<String, String>> {
+        Some(super::poll::probe(&self.0, context).await)
     }
 }
 

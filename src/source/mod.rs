@@ -84,6 +84,7 @@ pub struct SourceContext {
 }
 
 /// A configured source type: makes sources, again after a rollback.
+#[async_trait]
 pub trait SourceFactory: Send + Sync {
     /// Opens what it reads from. Starts nothing that outlives the source.
     fn build(&self, context: SourceContext) -> Result<Box<dyn Source>, SourceError>;
@@ -92,6 +93,12 @@ pub trait SourceFactory: Send + Sync {
     /// rolled back.
     fn is_replayable(&self) -> bool {
         true
+    }
+
+    /// Asks the other side whether everything is right, where there is another side: what was found,
+    /// or what is wrong and what to check. Takes no events.
+    async fn probe(&self, _: SourceContext) -> Option<Result<String, String>> {
+        None
     }
 
     /// Whether it only tells of the others, and ends when they have ended.

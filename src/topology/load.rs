@@ -16,7 +16,9 @@ use super::graph::{self, Declared, Plan};
 use crate::config::{
     Check, Diagnostic, Duration, Options, OutsideMode, Severity, Size, SourceFile, Spec, Walker, nearest,
 };
+use crate::http::transport::Wire;
 use crate::jq::Limits;
+use crate::source::{Alerts, SourceContext};
 use crate::{sink, source, transform};
 
 /// Options of the whole pipeline.
@@ -120,6 +122,25 @@ impl Pipeline {
     /// The graph, for printing.
     pub fn graph(&self) -> graph::GraphView {
         self.plan.view()
+    }
+
+    /// Asks the other side of each source that has one: its name, and what was found or what is wrong.
+    pub async fn probe(&self) -> Vec<(String, Result<String, String>)> {
+        let mut found = Vec::new();
+        for node in &self.plan.sources {
+            let context = SourceContext {
+                name: node.name.clone(),
+                rows: Vec::new(),
+                once: true,
+                reset_hint: "".into(),
+                alerts: Alerts::default(),
+                wire: Wire::default(),
+            };
+            if let Some(result) = node.factory.probe(context).await {
+                found.push((node.name.to_string(), result));
+            }
+        }
+        found
     }
 }
 

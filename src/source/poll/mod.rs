@@ -39,3 +39,17 @@ pub(super) use plan::{
 };
 pub(super) use programs::GIVEN;
 pub(super) use schedule::Polled;
+
+use std::sync::Arc;
+
+/// Asks for what a first poll would ask for, and keeps nothing of it. What it found, or what is wrong.
+pub(super) async fn probe(plan: &Arc<Plan>, context: super::SourceContext) -> Result<String, String> {
+    let (batches, _unread) = tokio::sync::mpsc::channel(1);
+    let turns = turn::Turns::new(plan, &context, batches).map_err(|error| error.to_string())?;
+    let found = turns.probe().await;
+    turns.fetcher.client.close().await;
+    found.map_err(|failure| match failure.help {
+        Some(help) => format!("{}\n  {help}", failure.message),
+        None => failure.message,
+    })
+}

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,14 +13,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
-use super::fetch::{Failure, Fetcher, ServerClock, following, request_of};
+use super::fetch::{Failure, following, request_of};
 use super::partition::{Partition, Recorded};
 use super::plan::Plan;
-use super::programs::{Given, ProgramSet, Which};
+use super::programs::{Given, Which};
 use super::turn::{Progress, Turns, lost, misdescribed, program_failure};
 use crate::event::Batch;
-use crate::http::Client;
-use crate::http::limit::{Limiter, Rate};
 use crate::source::{Source, SourceContext, SourceError};
 
 /// Batches that may wait between the turns and the pipeline.
@@ -55,30 +53,10 @@ pub(in crate::source) struct Polled {
 impl Polled {
     /// Starts polling.
     pub(in crate::source) fn start(plan: &Arc<Plan>, context: SourceContext) -> Result<Self, SourceError> {
-        let failed = |error: crate::http::HttpError| SourceError::Other(error.to_string());
-        let limiter = plan
-            .rate_limit
-            .map(|limit| Arc::new(Limiter::new(Rate::new(limit.burst, limit.requests, limit.per))));
-        let transport = context.wire.transport(&plan.client).map_err(failed)?;
-        let client =
-            Client::over(transport, plan.auth.as_ref(), plan.base.as_ref(), limiter).map_err(failed)?;
-        let programs = ProgramSet::start(&context.name, plan)
-            .map_err(|error| SourceError::Io { context: "cannot start a thread".to_owned(), error })?;
         let (sender, batches) = mpsc::channel(AHEAD);
         let (stop, stopped) = watch::channel(false);
         let (report, end) = oneshot::channel();
-        let fetcher = Fetcher { plan: plan.clone(), client, clock: Arc::new(ServerClock::default()) };
-        let turns = Turns {
-            source: context.name.clone(),
-            plan: plan.clone(),
-            fetcher,
-            programs,
-            batches: sender,
-            alerts: context.alerts,
-            once: context.once,
-            began: Instant::now(),
-            last_event: Arc::new(AtomicU64::new(0)),
-        };
+        let turns = Turns::new(plan, &context, sender)?;
         let schedule = Schedule {
             recorded: Recorded::new(context.rows),
             turns: Arc::new(turns),
@@ -143,6 +121,8 @@ struct Entry {
     /// What was reported, so that it is not reported again and again.
     reported: Option<&'static str>,
     has_backlog: bool,
+    /// It was up to date once in this run: before that it is no backlog but the beginning.
+    was_caught_up: bool,
     /// Discovery does not know it any more.
     is_gone: bool,
     /// It is gone, and no turn of it is planned.
@@ -317,7 +297,8 @@ impl Schedule {
         let interval = i64::try_from(self.turns.plan.interval.as_millis()).unwrap_or(i64::MAX);
         let behind = windows.settled(clock) - through;
         let is_behind = behind > BACKLOG.max(interval.saturating_mul(3));
-        if is_behind != entry.has_backlog {
+        entry.was_caught_up |= !is_behind;
+        if entry.was_caught_up && is_behind != entry.has_backlog {
             entry.has_backlog = is_behind;
             let (severity, message) = match is_behind {
                 true => {
@@ -374,6 +355,7 @@ impl Schedule {
             failures: 0,
             reported: None,
             has_backlog: false,
+            was_caught_up: false,
             is_gone: false,
             is_parked: false,
         };
@@ -441,11 +423,11 @@ impl Schedule {
 }
 
 /// What discovery brings.
-struct Discovered {
+pub(super) struct Discovered {
     /// Ids and descriptions.
-    partitions: Vec<(String, Value)>,
+    pub(super) partitions: Vec<(String, Value)>,
     /// What could not be looked into; its partitions are as they were before.
-    failures: Vec<Failure>,
+    pub(super) failures: Vec<Failure>,
 }
 
 type Found = Result<Discovered, Failure>;
@@ -516,7 +498,7 @@ impl Discovery {
 
 /// Asks for the partitions, level by level. What one request of a level cannot tell does not keep the
 /// others from being found.
-async fn discover(turns: &Turns) -> Result<Discovered, Failure> {
+pub(super) async fn discover(turns: &Turns) -> Result<Discovered, Failure> {
     let Some(plan) = &turns.plan.partitions else { return Err(lost()) };
     let mut about = plan.roots.clone();
     let mut failures = Vec::new();

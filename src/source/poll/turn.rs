@@ -11,15 +11,16 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::fetch::{Failure, Fetcher, following, request_of};
-use super::partition::{Cursor, Partition, Snapshot, rfc3339};
+use super::fetch::{Failure, Fetcher, ServerClock, following, request_of};
+use super::partition::{Cursor, Partition, Recorded, Snapshot, rfc3339};
 use super::plan::Plan;
 use super::programs::{Given, Page, ProgramError, ProgramSet, Record, Which};
 use super::window::{LONG, Span, Windows};
 use crate::config::Start;
 use crate::event::{Batch, CursorRows, Event, Origin, Payload, Place};
-use crate::http::Response;
-use crate::source::{Alerts, BATCH_BYTES, BATCH_EVENTS};
+use crate::http::limit::{Limiter, Rate};
+use crate::http::{Client, HttpError, Response};
+use crate::source::{Alerts, BATCH_BYTES, BATCH_EVENTS, SourceContext, SourceError};
 
 /// Pages of one turn without windows: after them it is somebody else's turn.
 const PAGES: u64 = 50;
@@ -82,6 +83,78 @@ struct Reading {
 }
 
 impl Turns {
+    /// Everything that turns of a source need. Starts the thread of its programs; opens no connection.
+    pub(super) fn new(
+        plan: &Arc<Plan>,
+        context: &SourceContext,
+        batches: mpsc::Sender<Batch>,
+    ) -> Result<Self, SourceError> {
+        let failed = |error: HttpError| SourceError::Other(error.to_string());
+        let limiter = plan
+            .rate_limit
+            .map(|limit| Arc::new(Limiter::new(Rate::new(limit.burst, limit.requests, limit.per))));
+        let transport = context.wire.transport(&plan.client).map_err(failed)?;
+        let client =
+            Client::over(transport, plan.auth.as_ref(), plan.base.as_ref(), limiter).map_err(failed)?;
+        let programs = ProgramSet::start(&context.name, plan)
+            .map_err(|error| SourceError::Io { context: "cannot start a thread".to_owned(), error })?;
+        Ok(Turns {
+            source: context.name.clone(),
+            plan: plan.clone(),
+            fetcher: Fetcher { plan: plan.clone(), client, clock: Arc::new(ServerClock::default()) },
+            programs,
+            batches,
+            alerts: context.alerts.clone(),
+            once: context.once,
+            began: Instant::now(),
+            last_event: Arc::new(AtomicU64::new(0)),
+        })
+    }
+
+    /// Asks for what a first poll would ask for, and keeps nothing of it. What it found, in a line.
+    pub(super) async fn probe(&self) -> Result<String, Failure> {
+        let (id, about, found) = match &self.plan.partitions {
+            None => (String::new(), Value::Null, String::new()),
+            Some(_) => {
+                let mut found = super::schedule::discover(self).await?;
+                if let Some(failure) = found.failures.pop() {
+                    return Err(failure);
+                }
+                let count = found.partitions.len();
+                let Some((id, about)) = found.partitions.into_iter().next() else {
+                    return Ok("the login works, and sees no partitions".to_owned());
+                };
+                let found = format!("{count} partitions; `{id}` ");
+                (id, about, found)
+            }
+        };
+        let mut partition = Partition::new(&id, about, &mut Recorded::new(Vec::new()));
+        let window = match self.plan.windows {
+            None => None,
+            Some(windows) => {
+                let end = windows.settled(self.clock(&partition).await?);
+                Some(Span { start: end - windows.length, end })
+            }
+        };
+        let floor = match self.plan.start {
+            Some(Start::At(time)) => Some(time.timestamp_millis()),
+            Some(Start::Now) => self.fetcher.clock.get(),
+            _ => None,
+        };
+        partition.cursor = Some(Cursor { floor, through: None, stretch: 0, state: Value::Null });
+        let described = self.describe(&partition, window, 1).await?;
+        let given = self.given(&partition, window, 1);
+        let (_, turning, content) = self.page(&partition, &described, &given).await?;
+        let page = content.await.map_err(|_| lost())?.map_err(program_failure)?;
+        let more = if turning.next.is_null() { "" } else { " and there are more pages" };
+        let span = window.map(|span| format!(" from {} to {}", rfc3339(span.start), rfc3339(span.end)));
+        Ok(format!(
+            "{found}answers: {} records on the first page{}{more}",
+            page.records.len(),
+            span.unwrap_or_default()
+        ))
+    }
+
     /// Polls a partition a little further. `target` is where a window need not go beyond.
     pub(super) async fn turn(
         &self,
