@@ -389,6 +389,27 @@ fn late_events_and_projects_that_come_and_go_are_followed() {
     assert!(workspace.read("log").contains("in_flight=0"));
 }
 
+#[test]
+fn a_stream_without_partitions_is_followed_by_the_servers_own_clock() {
+    let api = FakeApi::start_thread(free(Config { auth: digest(), ..Config::default() })).unwrap();
+    let workspace = Workspace::new();
+    let more = "start = \"now\"\ninclude_raw = true\ninterval = \"50ms\"";
+    pipeline(&workspace, &atlas(&api, "organization_events", DIGEST, more));
+    let mut child = workspace.start(&["run", "pipeline.toml"], "log");
+    let until = std::time::Instant::now() + Duration::from_secs(20);
+    while api.requests().total() < 4 && std::time::Instant::now() < until {
+        pause(Duration::from_millis(20));
+    }
+    for round in 1..=3 {
+        let now = api.clock().now();
+        api.add_events(&Partition::Organization, &[now, now + chrono::Duration::milliseconds(1)]);
+        api.clock().advance(Duration::from_mins(3));
+        workspace.wait_for_lines("out.ndjson", 2 * round);
+    }
+    rustix_terminate(&child);
+    assert!(child.wait().unwrap().success());
+}
+
 fn rustix_terminate(child: &std::process::Child) {
     let pid = rustix::process::Pid::from_child(child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();

@@ -1,8 +1,8 @@
 //! One request: made from what a program yields, sent with retries, reported when it fails.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, header};
@@ -53,19 +53,30 @@ impl Failure {
     }
 }
 
-/// The newest time that the server has told, in milliseconds.
+/// The newest time that the server has told, in milliseconds. It is never carried on by the local
+/// clock: what lies between two answers is not known to have happened.
 #[derive(Debug, Default)]
-pub(super) struct ServerClock(AtomicI64);
+pub(super) struct ServerClock {
+    newest: AtomicI64,
+    told_at: Mutex<Option<Instant>>,
+}
 
 impl ServerClock {
     pub(super) fn get(&self) -> Option<i64> {
-        Some(self.0.load(Ordering::Relaxed)).filter(|time| *time > 0)
+        Some(self.newest.load(Ordering::Relaxed)).filter(|time| *time > 0)
+    }
+
+    /// The time, if the server has told one within `age`.
+    fn fresh(&self, age: Duration) -> Option<i64> {
+        let told_at = *self.told_at.lock().unwrap_or_else(PoisonError::into_inner);
+        self.get().filter(|_| told_at.is_some_and(|told_at| told_at.elapsed() <= age))
     }
 
     fn observe(&self, headers: &HeaderMap) {
         let since = server_time(headers).and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
         if let Some(millis) = since.and_then(|since| i64::try_from(since.as_millis()).ok()) {
-            self.0.fetch_max(millis, Ordering::Relaxed);
+            self.newest.fetch_max(millis, Ordering::Relaxed);
+            *self.told_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
     }
 }
@@ -115,9 +126,9 @@ impl Fetcher {
         }
     }
 
-    /// Asks the server for nothing but its clock.
-    pub(super) async fn probe_clock(&self, url: &Url) -> Result<i64, Failure> {
-        if let Some(now) = self.clock.get() {
+    /// The server's clock as it told it within `age`. Asks for nothing but that if it has not.
+    pub(super) async fn probe_clock(&self, url: &Url, age: Duration) -> Result<i64, Failure> {
+        if let Some(now) = self.clock.fresh(age) {
             return Ok(now);
         }
         let mut root = url.clone();
@@ -129,7 +140,7 @@ impl Fetcher {
             let failure = match self.client.send(&request, "").await {
                 Ok(response) => {
                     self.clock.observe(&response.headers);
-                    if let Some(now) = self.clock.get() {
+                    if let Some(now) = self.clock.fresh(age) {
                         return Ok(now);
                     }
                     let failure = Failure::lasting(

@@ -380,7 +380,10 @@ impl Runners {
             Codec::Json => Json::parse(body, depth)
                 .map_err(|error| ProgramError::Body(format!("the body is not JSON: {error}"))),
             Codec::Auto if is_lines(content_type) => Ok(lines(&body, depth, faults)),
-            Codec::Auto if content_type.starts_with("text/") => Self::as_text(&body),
+            // servers that do not say what they send say that it is text
+            Codec::Auto if content_type.starts_with("text/") && !looks_like_json(&body) => {
+                Self::as_text(&body)
+            }
             Codec::Auto => match Json::parse(body.clone(), depth) {
                 Ok(body) => Ok(body),
                 // several values one after the other: a file of lines
@@ -438,6 +441,11 @@ fn is_lines(content_type: &str) -> bool {
     ["ndjson", "jsonl", "json-lines", "json-seq", "x-json-stream"]
         .iter()
         .any(|kind| content_type.contains(kind))
+}
+
+fn looks_like_json(body: &[u8]) -> bool {
+    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    matches!(first, Some(b'{' | b'['))
 }
 
 fn first_line_is_json(body: &[u8], depth: usize) -> bool {

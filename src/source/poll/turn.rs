@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -27,6 +28,9 @@ const PAGES: u64 = 50;
 
 /// Pages of one run at the most: a paging that goes in circles must end.
 const MAX_PAGES: u64 = 100_000;
+
+/// How old the server's word about its clock may be. Others' answers tell it too.
+const CLOCK_AGE: Duration = Duration::from_secs(15);
 
 /// Milliseconds that a cursor which only time has moved may go unrecorded.
 const CURSOR_EVERY: i64 = 60_000;
@@ -197,12 +201,14 @@ impl Turns {
 
     /// The server's clock; asks for it if nothing has come from the server yet.
     async fn clock(&self, partition: &Partition) -> Result<i64, Failure> {
-        if let Some(now) = self.fetcher.clock.get() {
-            return Ok(now);
+        // one run to its end goes to the time that it began; a poller needs the time of each poll
+        let age = if self.once { Duration::MAX } else { (self.plan.interval / 2).min(CLOCK_AGE) };
+        if let Some(base) = &self.plan.base {
+            return self.fetcher.probe_clock(base, age).await;
         }
         let described = self.describe(partition, None, 1).await?;
-        let request = request_of(&described, self.plan.base.as_ref()).map_err(misdescribed)?;
-        self.fetcher.probe_clock(&request.url).await
+        let request = request_of(&described, None).map_err(misdescribed)?;
+        self.fetcher.probe_clock(&request.url, age).await
     }
 
     async fn window(
@@ -255,7 +261,11 @@ impl Turns {
             }
         }
 
-        let stretch = if was_cut { 0 } else { Windows::stretch(cursor.stretch, records, pages) };
+        let stretch = if was_cut {
+            cursor.stretch.saturating_sub(2)
+        } else {
+            Windows::stretch(cursor.stretch, records, pages)
+        };
         if let Some(cursor) = &mut partition.cursor {
             cursor.through = Some(span.end);
             cursor.stretch = stretch;

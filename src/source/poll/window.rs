@@ -10,11 +10,15 @@ pub(super) const SHORTEST: i64 = 1_000;
 /// Doublings of a window over a stretch of time with little in it: from an hour to a century.
 const MAX_STRETCH: u32 = 20;
 
-/// Records in a window that still count as little.
-const SPARSE: usize = 50;
+/// Records and pages of a window that still count as little.
+const SPARSE: (usize, u64) = (4_000, 8);
 
-/// Pages of a stretched window after which it is cut: a window is what is repeated after a failure.
-pub(super) const LONG: u64 = 10;
+/// Pages of a window that are so many that the next one is shorter.
+const DENSE: u64 = 16;
+
+/// Pages of a stretched window after which it is cut: a window is what is asked for again after a
+/// failure.
+pub(super) const LONG: u64 = 100;
 
 /// How time is cut.
 #[derive(Debug, Clone, Copy)]
@@ -54,9 +58,9 @@ impl Windows {
 
     /// How much longer the next window may be, after one of so many records and pages.
     pub(super) fn stretch(stretch: u32, records: usize, pages: u64) -> u32 {
-        if pages <= 1 && records <= SPARSE {
+        if records <= SPARSE.0 && pages <= SPARSE.1 {
             (stretch + 1).min(MAX_STRETCH)
-        } else if pages > LONG / 2 {
+        } else if pages > DENSE {
             stretch.saturating_sub(1)
         } else {
             stretch
@@ -121,8 +125,8 @@ mod tests {
             count += 1;
         }
         assert!(count < 25, "{count}");
-        assert_eq!(Windows::stretch(3, 5_000, 10), 2);
-        assert_eq!(Windows::stretch(3, 400, 1), 3);
+        assert_eq!(Windows::stretch(3, 9_000, 18), 2);
+        assert_eq!(Windows::stretch(3, 6_000, 12), 3);
     }
 
     #[test]
