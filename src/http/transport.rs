@@ -53,10 +53,15 @@ impl Wire {
     /// The transport of a client with these options.
     pub fn transport(&self, options: &ClientOptions) -> Result<Arc<dyn Transport>, HttpError> {
         match self {
-            Wire::Live => Ok(Arc::new(Live::new(options)?)),
+            Wire::Live => live(options),
             Wire::Through(make) => make(options),
         }
     }
+}
+
+/// The wire, for a [`Client`](super::Client) over it with something between. Opens no connection.
+pub fn live(options: &ClientOptions) -> Result<Arc<dyn Transport>, HttpError> {
+    Ok(Arc::new(Live::new(options)?))
 }
 
 /// The wire itself.
