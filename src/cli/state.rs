@@ -72,6 +72,13 @@ pub(super) fn state(args: &StateArgs) -> anyhow::Result<u8> {
         let changes: Vec<Change> = names.iter().flat_map(|name| forget(name, &rows)).collect();
         store.commit(&changes)?;
         eprintln!("reset {}: {} rows forgotten", names.join(", "), changes.len());
+        for (name, kind, _) in &view.nodes {
+            if *kind == NodeKind::Transform && rows.contains_key(name) && !names.contains(name) {
+                eprintln!(
+                    "`{name}` still knows what it has seen; `--reset {name}` lets that pass again as well"
+                );
+            }
+        }
         return Ok(exit::DONE);
     }
     if let Some(path) = &args.set {

@@ -8,10 +8,14 @@
 //! When the last reference to a token goes, its cells are added up into a [`Tally`]. A cell whose
 //! obligations never came back (they were leaked) is in no sum at all: the ledger does not balance,
 //! and says so.
+//!
+//! A token also takes the [`Note`]s of stateful steps along. They come back with the tally, so what
+//! a step has to remember of a batch is recorded with the epoch that settles it, and never before.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 /// What became of a source event. The worst of its branches wins, in this order.
@@ -80,15 +84,34 @@ impl InFlight {
     }
 }
 
-/// Where the [`Tally`] of a token arrives once its last reference is gone.
-pub type Fate = oneshot::Receiver<Tally>;
+/// What a stateful step has to remember of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Note {
+    /// Number of the step in its graph.
+    pub step: usize,
+    /// What it is to be given back when the epoch is recorded.
+    pub content: Value,
+}
+
+/// What is told of a batch when it is finished.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// What became of its events.
+    pub tally: Tally,
+    /// What stateful steps have to remember of it, in the order in which they said so.
+    pub notes: Vec<Note>,
+}
+
+/// Where the [`Report`] of a token arrives once its last reference is gone.
+pub type Fate = oneshot::Receiver<Report>;
 
 /// The cells of one batch.
 #[derive(Debug)]
 pub struct Token {
     cells: Box<[AtomicU32]>,
+    notes: Mutex<Vec<Note>>,
     /// Taken when the token is dropped.
-    fate: Option<oneshot::Sender<Tally>>,
+    fate: Option<oneshot::Sender<Report>>,
     in_flight: Arc<InFlight>,
     /// Room in the source's budget, given back when the batch is finished.
     _room: Option<OwnedSemaphorePermit>,
@@ -106,6 +129,7 @@ impl Token {
         let (sender, fate) = oneshot::channel();
         let token = Token {
             cells: (0..events).map(|_| AtomicU32::new(1)).collect(),
+            notes: Mutex::default(),
             fate: Some(sender),
             in_flight,
             _room: room,
@@ -117,6 +141,11 @@ impl Token {
     /// that nobody takes up stays open and is missing in the sums.
     pub fn take(&self, cell: u32) -> Held<'_> {
         Held { token: self, cell, armed: true }
+    }
+
+    /// Takes a note along, to come back with the tally.
+    pub fn note(&self, note: Note) {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
     }
 
     fn settle(&self, cell: u32, outcome: Outcome) {
@@ -149,8 +178,10 @@ impl Drop for Token {
         // what did not come back is in flight no more, and in no other column
         self.in_flight.settled(self.cells.len() as u64 - tally.total());
         if let Some(fate) = self.fate.take() {
+            let notes = self.notes.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let report = Report { tally, notes: std::mem::take(notes) };
             // nobody waits for it any more when a run is given up
-            let _ = fate.send(tally);
+            let _ = fate.send(report);
         }
     }
 }
@@ -225,6 +256,11 @@ impl Share {
         self.cells.is_empty()
     }
 
+    /// Number of the source event that an obligation is for, in its batch.
+    pub fn cell(&self, position: usize) -> u32 {
+        self.cells[position]
+    }
+
     /// Reports the same outcome for all of them.
     pub fn resolve(mut self, outcome: Outcome) {
         for cell in std::mem::take(&mut self.cells) {
@@ -289,7 +325,7 @@ mod tests {
         assert!(fate.try_recv().is_err());
         drop(token);
         let expected = Tally { filtered: 1, delivered: 1, dead_lettered: 1, failed: 0 };
-        assert_eq!(fate.try_recv(), Ok(expected));
+        assert_eq!(fate.try_recv().map(|report| report.tally), Ok(expected));
         assert_eq!(in_flight.events(), 3, "they came back, and wait for their epoch");
         in_flight.settled(3);
         assert_eq!(in_flight.events(), 0);
@@ -303,7 +339,7 @@ mod tests {
         drop(share);
         drop(token.take(1));
         drop(token);
-        assert_eq!(fate.try_recv().map(|tally| tally.failed), Ok(2));
+        assert_eq!(fate.try_recv().map(|report| report.tally.failed), Ok(2));
     }
 
     #[test]
@@ -312,7 +348,18 @@ mod tests {
         token.take(0).resolve(Outcome::Delivered);
         std::mem::forget(token.take(1));
         drop(token);
-        assert_eq!(fate.try_recv().map(|tally| tally.total()), Ok(1));
+        assert_eq!(fate.try_recv().map(|report| report.tally.total()), Ok(1));
+    }
+
+    #[test]
+    fn notes_come_back_when_everything_has() {
+        let (token, mut fate, _) = token(1);
+        let note = Note { step: 3, content: Value::from("seen") };
+        token.note(note.clone());
+        assert!(fate.try_recv().is_err());
+        token.take(0).resolve(Outcome::Filtered);
+        drop(token);
+        assert_eq!(fate.try_recv().unwrap().notes, [note]);
     }
 
     #[test]
@@ -327,7 +374,7 @@ mod tests {
         share.resolve(Outcome::Delivered);
         rejected.resolve(Outcome::Delivered);
         drop(token);
-        let tally = fate.try_recv().unwrap();
+        let tally = fate.try_recv().unwrap().tally;
         assert_eq!((tally.delivered, tally.dead_lettered), (2, 1));
     }
 }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
+use super::identity::identity;
 use super::value::{Doc, Obj, Str, Val};
 use super::write::{self, NotJson, WriteLimits};
 use crate::event::json::{self, JsonError};
@@ -112,6 +113,12 @@ impl Json {
             (None, Some(text)) => !matches!(&text[..], b"null" | b"false"),
             (None, None) => false,
         }
+    }
+
+    /// 128 bits that are the same for values that jq's `==` takes for equal, and different for all
+    /// others; `None` for null. The same in every version: they are stored.
+    pub fn identity(&mut self) -> Option<u128> {
+        identity(self.value())
     }
 
     /// The value as a tree for the program's surroundings.

@@ -17,6 +17,7 @@
 mod budget;
 mod compile;
 mod engine;
+mod identity;
 mod jaq;
 mod json;
 mod library;

@@ -1,4 +1,4 @@
-//! Durable state of a pipeline: cursors, positions and the number of the last epoch, in one
+//! Durable state of a pipeline: cursors, positions, what stateful transforms remember, and the number of the last epoch, in one
 //! embedded store below `data_dir`.
 //!
 //! State is rows: a component's name, a key of its own, a JSON value. An epoch is one transaction
@@ -7,10 +7,11 @@
 mod lock;
 
 use std::fmt;
+use std::ops::RangeBounds;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use redb::{Builder, Database, ReadableDatabase as _, ReadableTable as _, StorageBackend, TableDefinition};
+use redb::{Builder, Database, ReadableDatabase as _, StorageBackend, TableDefinition};
 use serde_json::Value;
 
 pub use lock::{DataDir, LockError};
@@ -35,6 +36,9 @@ pub struct StateError {
 
 /// One changed row: component, key, and the value, or `None` to forget it.
 pub type Change = (Arc<str>, String, Option<Value>);
+
+/// Changed rows of one component: key, and the value, or `None` to forget it.
+pub type Rows = Vec<(String, Option<Value>)>;
 
 /// The store of one pipeline. Cheap to clone.
 #[derive(Clone)]
@@ -80,21 +84,29 @@ impl Store {
 
     /// All rows of a component.
     pub fn rows(&self, component: &str) -> Result<Vec<(String, Value)>, StateError> {
-        let rows = self.all()?;
-        let of_component = rows.into_iter().filter(|(owner, ..)| owner == component);
-        Ok(of_component.map(|(_, key, value)| (key, value)).collect())
+        // the first text that no key of the component comes after
+        let (first, end) = (format!("{component}\0"), format!("{component}\x01"));
+        let rows = self.reading(first.as_str()..end.as_str())?;
+        Ok(rows.into_iter().map(|(_, key, value)| (key, value)).collect())
     }
 
     /// All rows of all components.
     pub fn all(&self) -> Result<Vec<(String, String, Value)>, StateError> {
-        self.read().map_err(|message| StateError {
+        self.reading(..)
+    }
+
+    fn reading<'r>(
+        &self,
+        keys: impl RangeBounds<&'r str> + 'r,
+    ) -> Result<Vec<(String, String, Value)>, StateError> {
+        self.read(keys).map_err(|message| StateError {
             action: "cannot read the state in",
             path: self.path.clone(),
             message,
         })
     }
 
-    fn read(&self) -> Result<Vec<(String, String, Value)>, String> {
+    fn read<'r>(&self, keys: impl RangeBounds<&'r str> + 'r) -> Result<Vec<(String, String, Value)>, String> {
         let read = self.database.begin_read().map_err(|error| error.to_string())?;
         let table = match read.open_table(ROWS) {
             Ok(table) => table,
@@ -102,7 +114,7 @@ impl Store {
             Err(error) => return Err(error.to_string()),
         };
         let mut rows = Vec::new();
-        for entry in table.iter().map_err(|error| error.to_string())? {
+        for entry in table.range(keys).map_err(|error| error.to_string())? {
             let (key, value) = entry.map_err(|error| error.to_string())?;
             let (component, key) = key.value().split_once('\0').unwrap_or(("", key.value()));
             let value = serde_json::from_slice(value.value()).map_err(|error| error.to_string())?;

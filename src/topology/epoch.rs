@@ -3,7 +3,8 @@
 //! On a tick, or after enough input, the coordinator injects a barrier into every source of the
 //! part. The barrier travels in order with the batches; when it has reached a sink on all edges the
 //! sink *prepares*: what it took is made durable, but may still be undone. When all sinks are
-//! prepared, one transaction records the cursors of the sources and the positions of the sinks.
+//! prepared, one transaction records the cursors of the sources, what stateful transforms have to
+//! remember of the events, and the positions of the sinks.
 //! Only then is the epoch *published*. Meanwhile the next epoch fills; there are never more than
 //! these two.
 //!
@@ -21,6 +22,7 @@ use tokio::time::Instant;
 use super::ledger::SourceLedger;
 use super::run::Stop;
 use super::source_task::{Activity, Command};
+use super::stages::Stages;
 use crate::sink::{PositionRows, Sink, SinkError};
 use crate::source::SourceError;
 use crate::state::{Change, StateError, Store};
@@ -72,6 +74,7 @@ pub(super) struct Coordinator {
     pub(super) sinks: Vec<SinkHandle>,
     pub(super) notices: mpsc::UnboundedReceiver<Notice>,
     pub(super) store: Store,
+    pub(super) stages: Arc<Stages>,
     pub(super) activity: Arc<Activity>,
     pub(super) interval: Duration,
     pub(super) stop: watch::Receiver<Stop>,
@@ -169,6 +172,7 @@ impl Coordinator {
         testkit::crash_point("epoch.prepared");
 
         let mut tallies = Vec::with_capacity(self.sources.len());
+        let mut notes = Vec::new();
         for source in &self.sources {
             let (reply, settled) = oneshot::channel();
             self.send(source, Command::Settle(epoch, reply)).await?;
@@ -191,7 +195,9 @@ impl Coordinator {
             }
             changes.extend(settled.rows.into_iter().map(|(key, row)| (source.name.clone(), key, row)));
             tallies.push(settled.tally);
+            notes.extend(settled.notes);
         }
+        changes.extend(self.stages.record(notes));
 
         changes.push(Store::epoch_change(&self.key, epoch));
         self.record(&changes)?;

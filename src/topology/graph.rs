@@ -39,6 +39,8 @@ pub(super) enum Part {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Target {
     Transform(usize),
+    /// A transform that keeps state.
+    Stage(usize),
     Sink(usize),
 }
 
@@ -64,7 +66,7 @@ impl SourceNode {
     /// Checks the text of an event. What goes to a transform is made ready to be looked into in the
     /// same pass.
     pub(super) fn read(&self, text: &Bytes) -> Result<Json, JsonError> {
-        if self.output.iter().any(|target| matches!(target, Target::Transform(_))) {
+        if self.output.iter().any(|target| !matches!(target, Target::Sink(_))) {
             return Json::parse(text.clone(), self.depth);
         }
         json::validate(text, self.depth)?;
@@ -92,7 +94,7 @@ pub(super) struct SinkNode {
 
 /// One node of the graph: its kind and its number among its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Node {
+pub(super) enum Node {
     Source(usize),
     Transform(usize),
     Sink(usize),
@@ -257,6 +259,7 @@ impl Plan {
     ) -> Result<(), Diagnostic> {
         let target = match reader {
             Node::Source(_) => return Ok(()),
+            Node::Transform(at) if self.transforms[at].factory.stateful().is_some() => Target::Stage(at),
             Node::Transform(at) => Target::Transform(at),
             Node::Sink(at) => Target::Sink(at),
         };
@@ -359,7 +362,7 @@ impl Plan {
     }
 
     /// Edges that leave a node: output name and target.
-    fn edges(&self, node: Node) -> Vec<(&str, Target)> {
+    pub(super) fn edges(&self, node: Node) -> Vec<(&str, Target)> {
         fn named<'n>(name: &'n str, targets: &[Target]) -> Vec<(&'n str, Target)> {
             targets.iter().map(|target| (name, *target)).collect()
         }
@@ -574,7 +577,7 @@ impl Plan {
 impl From<Target> for Node {
     fn from(target: Target) -> Self {
         match target {
-            Target::Transform(at) => Node::Transform(at),
+            Target::Transform(at) | Target::Stage(at) => Node::Transform(at),
             Target::Sink(at) => Node::Sink(at),
         }
     }

@@ -4,6 +4,7 @@
 //! * `graph`: which component reads which; pure checks on it.
 //! * `run`: build and run.
 //! * `worker`: the transform graph on OS threads, a batch from end to end without a queue between.
+//! * `stages`: what workers share of stateful transforms, and the order in which they get to it.
 //! * `source_task`, `sink_task`: one task each; the only owners of a source and a sink.
 //! * `epoch`: commits: all cursors and positions of a part of the graph in one transaction.
 //! * `ledger`: read = delivered + filtered + dead-lettered + in flight.
@@ -15,6 +16,7 @@ mod load;
 mod run;
 mod sink_task;
 mod source_task;
+mod stages;
 mod worker;
 
 pub use graph::{Edge, GraphView, NodeKind};

@@ -16,6 +16,7 @@ use super::ledger::{BestEffort, BestEffortLine, LedgerLine, SourceLedger};
 use super::load::{Commit, Pipeline};
 use super::sink_task::{self, EDGE_QUEUE, SinkTask};
 use super::source_task::{self, Activity, BestEffortQueue, ORDER_QUEUE, SharedProgress, SourceTask};
+use super::stages::Stages;
 use super::worker::Pool;
 use crate::http::transport::Wire;
 use crate::sink::{DeadLetters, Sink, SinkContext};
@@ -261,7 +262,8 @@ impl Running {
         }
     }
 
-    /// Builds sources, sinks and the tasks between them, at the last recorded epoch.
+    /// Builds sources, sinks, what stateful transforms share, and the tasks between them, at the
+    /// last recorded epoch.
     #[allow(clippy::too_many_arguments, reason = "all of it is what one part is made of")]
     async fn build(
         &self,
@@ -276,6 +278,7 @@ impl Running {
         let plan = &self.plan;
         let dead_letters = plan.sinks.len();
         let (notices, notices_in) = mpsc::unbounded_channel();
+        let stages = Stages::build(plan, sources, &self.store).map_err(|error| error.to_string())?;
 
         let mut handles = Vec::new();
         for number in sinks.iter().copied().filter(|sink| plan.sinks[*sink].required) {
@@ -321,6 +324,7 @@ impl Running {
                 error_edges: error_edges.remove(&handle.number).unwrap_or_default(),
                 best_effort: queues.to_vec(),
                 pool: self.pool.clone(),
+                stages: stages.clone(),
                 retry,
                 once: self.options.once,
                 notices: notices.clone(),
@@ -357,6 +361,8 @@ impl Running {
                 progress: self.progress[number].clone(),
                 workers: self.workers,
                 working: self.working[number].clone(),
+                stages: stages.clone(),
+                submitted: 0,
             };
             tasks.spawn(task.run());
             tasks.spawn(source_task::dispatch(ordered_in, edges, queues.to_vec()));
@@ -375,6 +381,7 @@ impl Running {
             sinks: handles,
             notices: notices_in,
             store: self.store.clone(),
+            stages,
             activity,
             interval: self.commit.interval.into(),
             stop: stop.clone(),

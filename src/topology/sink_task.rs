@@ -14,6 +14,7 @@ use super::epoch::Notice;
 use super::ledger::BestEffort;
 use super::load::Retry;
 use super::source_task::BestEffortQueue;
+use super::stages::Stages;
 use super::worker::{Pool, Work};
 use crate::event::token::Outcome;
 use crate::event::{Meta, TextHash, error_record};
@@ -39,6 +40,7 @@ pub(super) struct SinkTask {
     /// Queues of best effort sinks among them, by sink.
     pub(super) best_effort: Vec<Option<BestEffortQueue>>,
     pub(super) pool: Pool,
+    pub(super) stages: Arc<Stages>,
     pub(super) retry: Retry,
     pub(super) once: bool,
     pub(super) notices: mpsc::UnboundedSender<Notice>,
@@ -146,6 +148,7 @@ impl SinkTask {
             records: refused.into_iter().map(|(_, record, event)| (record, event)).collect(),
             share: refused_share,
             origin: delivery.origin.clone(),
+            pass: self.stages.pass_beside(),
             reply,
         });
         // a worker that failed leaves a failed token behind

@@ -9,8 +9,9 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use super::epoch::Notice;
 use super::ledger::{BestEffort, SourceLedger};
 use super::sink_task::Message;
+use super::stages::Stages;
 use super::worker::{Done, Pool, Work};
-use crate::event::token::{Fate, Tally, Token};
+use crate::event::token::{Fate, Note, Tally, Token};
 use crate::event::{Batch, CursorRows};
 use crate::sink::Delivery;
 use crate::source::{BATCH_BYTES, Progress, Source, Working};
@@ -41,6 +42,8 @@ pub(super) struct Settled {
     pub(super) rows: CursorRows,
     /// What became of its events.
     pub(super) tally: Tally,
+    /// What stateful transforms have to remember of them.
+    pub(super) notes: Vec<Note>,
     /// Events that are in no column.
     pub(super) missing: u64,
 }
@@ -93,6 +96,9 @@ pub(super) struct SourceTask {
     pub(super) workers: usize,
     /// Dropped when the source has ended, for those that watch it.
     pub(super) working: Arc<Mutex<Option<Working>>>,
+    pub(super) stages: Arc<Stages>,
+    /// Batches handed to the workers so far.
+    pub(super) submitted: u64,
 }
 
 impl SourceTask {
@@ -169,7 +175,9 @@ impl SourceTask {
         }
         let (token, fate) = Token::new(batch.events.len(), self.ledger.in_flight.clone(), permit);
         let (reply, done) = oneshot::channel();
-        self.pool.submit(Work::Batch { source: self.number, batch, token, reply });
+        let pass = self.stages.pass(self.number, self.submitted);
+        self.submitted += 1;
+        self.pool.submit(Work::Batch { source: self.number, batch, token, pass, reply });
         (Ordered::Batch(done), Pending::Batch { fate, events, rows })
     }
 }
@@ -196,9 +204,10 @@ async fn settle(pending: &mut VecDeque<Pending>, epoch: u64) -> Settled {
             Pending::Barrier(barrier) if barrier == epoch => break,
             Pending::Barrier(_) => {}
             Pending::Batch { fate, events, rows } => {
-                let tally = fate.await.unwrap_or_default();
-                settled.missing += events.saturating_sub(tally.total());
-                settled.tally.add(&tally);
+                let report = fate.await.unwrap_or_default();
+                settled.missing += events.saturating_sub(report.tally.total());
+                settled.tally.add(&report.tally);
+                settled.notes.extend(report.notes);
                 settled.rows.extend(rows);
             }
         }

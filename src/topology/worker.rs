@@ -1,8 +1,11 @@
 //! The transform graph on OS threads.
 //!
 //! A worker takes one batch at a time and runs it from end to end: validate, transform, encode for
-//! each sink. Batches run in parallel; each answers to its source's dispatcher, which hands the
+//! each sink. Only at a transform that keeps state events wait for the rest of their batch. Batches run in parallel; each answers to its source's dispatcher, which hands the
 //! results on in source order. Nothing in here awaits.
+
+mod building;
+mod stage;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
@@ -15,17 +18,16 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::graph::{Plan, Target};
 use super::ledger::BestEffort;
+use super::stages::Pass;
 use crate::event::json::{self, Problem};
 use crate::event::token::{Held, Outcome, Share, Token};
 use crate::event::{Batch, Derivation, Event, Fault, Meta, Origin, Payload, TextHash, error_record};
 use crate::jq::{Json, Limits, Runner, WriteLimits, panic_message};
-use crate::sink::{Delivery, Encoder, Part, PartEvent};
+use crate::sink::{Delivery, Encoder, PartEvent};
 use crate::testkit;
 use crate::transform::{Outputs, Transform};
-
-/// Parts of a delivery that are searched before a new one is made: with more partitions than that
-/// in a batch the search is by map.
-type Index = std::collections::HashMap<Arc<str>, usize>;
+use building::Building;
+use stage::Waiting;
 
 /// What a batch became: deliveries by sink.
 pub(super) type Done = Vec<(usize, Delivery)>;
@@ -33,13 +35,14 @@ pub(super) type Done = Vec<(usize, Delivery)>;
 /// One piece of work.
 pub(super) enum Work {
     /// A batch of a source.
-    Batch { source: usize, batch: Batch, token: Arc<Token>, reply: oneshot::Sender<Done> },
+    Batch { source: usize, batch: Batch, token: Arc<Token>, pass: Pass, reply: oneshot::Sender<Done> },
     /// Error records of events that a sink has refused; they leave by the sink's error edge.
     Refused {
         sink: usize,
         records: Vec<(Bytes, PartEvent)>,
         share: Share,
         origin: Arc<Origin>,
+        pass: Pass,
         reply: oneshot::Sender<Done>,
     },
 }
@@ -113,21 +116,13 @@ struct Worker {
     best_effort: Vec<Option<Arc<BestEffort>>>,
     /// By sink; the last one is the dead-letter file.
     building: Vec<Option<Building>>,
+    /// By transform: events that wait for an answer.
+    waiting: Vec<Waiting>,
     spare_outputs: Vec<Outputs>,
     /// Events of the current batch whose obligations were taken up.
     taken: usize,
     /// Bytes that the current batch will take as it is.
     room: usize,
-}
-
-/// A delivery in the making.
-struct Building {
-    /// Room to give the first part at once: as a rule a batch goes to one place, at its own size.
-    room: usize,
-    parts: Vec<Part>,
-    index: Index,
-    last: usize,
-    share: Option<Share>,
 }
 
 impl Worker {
@@ -137,6 +132,7 @@ impl Worker {
             steps: plan.transforms.iter().map(|node| xxh3_64(node.name.as_bytes())).collect(),
             encoders: plan.sinks.iter().map(|node| node.factory.encoder()).collect(),
             building: (0..=plan.sinks.len()).map(|_| None).collect(),
+            waiting: plan.transforms.iter().map(|_| Waiting::default()).collect(),
             spare_outputs: Vec::new(),
             taken: 0,
             room: 0,
@@ -148,9 +144,10 @@ impl Worker {
     fn take(&mut self, work: Work) {
         let plan = self.plan.clone();
         match work {
-            Work::Batch { source, batch, token, reply } => {
+            Work::Batch { source, batch, token, mut pass, reply } => {
                 self.taken = 0;
-                let done = self.guarded(|worker| worker.batch(&plan, source, &batch, &token));
+                let done = self.guarded(|worker| worker.batch(&plan, source, &batch, &token, &mut pass));
+                drop(pass);
                 if done.is_none() {
                     // events that it did not come to fail with the one it failed on
                     (self.taken..batch.events.len()).for_each(|cell| drop(token.take(cell as u32)));
@@ -162,8 +159,9 @@ impl Worker {
                     let _ = reply.send(done);
                 }
             }
-            Work::Refused { sink, records, share, origin, reply } => {
-                let done = self.guarded(|worker| worker.refused(&plan, sink, records, share, &origin));
+            Work::Refused { sink, records, share, origin, mut pass, reply } => {
+                let done =
+                    self.guarded(|worker| worker.refused(&plan, sink, records, share, &origin, &mut pass));
                 if let Some(done) = done {
                     let _ = reply.send(done);
                 }
@@ -179,12 +177,20 @@ impl Worker {
             Err(payload) => {
                 tracing::error!(panic = panic_message(payload.as_ref()), "a worker failed on a batch");
                 self.building.iter_mut().for_each(|building| *building = None);
+                self.waiting.iter_mut().for_each(|waiting| *waiting = Waiting::default());
                 None
             }
         }
     }
 
-    fn batch(&mut self, plan: &Plan, source: usize, batch: &Batch, token: &Arc<Token>) -> Done {
+    fn batch(
+        &mut self,
+        plan: &Plan,
+        source: usize,
+        batch: &Batch,
+        token: &Arc<Token>,
+        pass: &mut Pass,
+    ) -> Done {
         testkit::panic_point("worker.batch");
         // a batch that is mapped to less gives the rest back when it is written
         self.room = batch.bytes + batch.events.len();
@@ -197,6 +203,7 @@ impl Worker {
             }
             self.event(plan, source, event, &batch.origin, token, held);
         }
+        self.pass_stages(plan, pass, Some(batch), &batch.origin, token);
         self.finish(&batch.origin)
     }
 
@@ -207,6 +214,7 @@ impl Worker {
         records: Vec<(Bytes, PartEvent)>,
         share: Share,
         origin: &Arc<Origin>,
+        pass: &mut Pass,
     ) -> Done {
         let (token, cells) = share.into_cells();
         // all are taken up at once: should this fail half-way, the rest fail too
@@ -224,6 +232,7 @@ impl Worker {
             let errors = &plan.sinks[sink].errors;
             self.record(context, errors, Json::from_text(record), &token, held);
         }
+        self.pass_stages(plan, pass, None, origin, &token);
         self.finish(origin)
     }
 
@@ -237,10 +246,7 @@ impl Worker {
         held: Held<'_>,
     ) {
         let node = &plan.sources[source];
-        let text: &[u8] = match &event.payload {
-            Payload::Json(text) | Payload::Text(text) => text,
-            Payload::Fault(_) => &[],
-        };
+        let text = text_of(event);
         let context = Context {
             plan,
             origin,
@@ -335,44 +341,65 @@ impl Worker {
     ) {
         match target {
             Target::Transform(at) => self.transform(context, at, json, token, held),
+            Target::Stage(at) => self.wait(context, at, json, token, held),
             Target::Sink(at) => self.sink(context, at, json, token, held),
         }
     }
 
     fn transform(&mut self, context: Context<'_>, at: usize, json: Json, token: &Arc<Token>, held: Held<'_>) {
-        let plan = context.plan;
-        let node = &plan.transforms[at];
+        let input = json.clone();
+        let mut out = self.apply(context, at, json);
+        if let Some(fault) = out.fault.take() {
+            out.emitted.clear();
+            let node = &context.plan.transforms[at];
+            self.fail(context, &node.name, &node.errors, &fault, &input, token, held);
+        } else {
+            debug_assert!(out.question.is_none(), "only a transform that keeps state may ask");
+            drop(input);
+            self.emit(context, at, &mut out.emitted, token, held);
+        }
+        self.spare_outputs.push(out);
+    }
+
+    /// Runs a transform on one event. The outputs are one of the spare ones, to be given back.
+    fn apply(&mut self, context: Context<'_>, at: usize, json: Json) -> Outputs {
         let mut out = self.spare_outputs.pop().unwrap_or_default();
         let meta = context.meta();
-        let input = json.clone();
         let transform = &mut self.transforms[at];
         if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| transform.apply(json, &meta, &mut out)))
         {
             // its state is unknown now
-            self.transforms[at] = node.factory.instantiate();
+            self.transforms[at] = context.plan.transforms[at].factory.instantiate();
             out.fail(Fault::new(
                 "panic",
                 format!("the component failed: {}", panic_message(payload.as_ref())),
             ));
         }
-        if let Some(fault) = out.fault.take() {
-            out.emitted.clear();
-            self.fail(context, &node.name, &node.errors, &fault, &input, token, held);
-        } else if out.emitted.is_empty() {
-            held.resolve(Outcome::Filtered);
-        } else {
-            drop(input);
-            let count = out.emitted.len();
-            let mut held = Some(held);
-            for (number, (output, json)) in out.emitted.drain(..).enumerate() {
-                let branch = if number + 1 == count { held.take() } else { held.clone() };
-                let Some(branch) = branch else { continue };
-                let context =
-                    Context { derivation: context.derivation.step(self.steps[at], number as u64), ..context };
-                self.pass(context, &node.outputs[output].1, json, token, branch);
-            }
+        out
+    }
+
+    /// Hands on what a transform made of an event.
+    fn emit(
+        &mut self,
+        context: Context<'_>,
+        at: usize,
+        emitted: &mut Vec<(usize, Json)>,
+        token: &Arc<Token>,
+        held: Held<'_>,
+    ) {
+        let node = &context.plan.transforms[at];
+        let count = emitted.len();
+        let mut held = Some(held);
+        for (number, (output, json)) in emitted.drain(..).enumerate() {
+            let branch = if number + 1 == count { held.take() } else { held.clone() };
+            let Some(branch) = branch else { continue };
+            let context =
+                Context { derivation: context.derivation.step(self.steps[at], number as u64), ..context };
+            self.pass(context, &node.outputs[output].1, json, token, branch);
         }
-        self.spare_outputs.push(out);
+        if let Some(held) = held {
+            held.resolve(Outcome::Filtered);
+        }
     }
 
     /// An event takes an error edge, with what the component was given.
@@ -476,6 +503,7 @@ impl Worker {
         for (sink, building) in self.building.iter_mut().enumerate() {
             if let Some(mut building) = building.take() {
                 building.parts.retain(|part| !part.events.is_empty());
+                building.put_in_order();
                 if building.parts.is_empty() {
                     continue;
                 }
@@ -489,54 +517,10 @@ impl Worker {
     }
 }
 
-impl Building {
-    fn of<'b>(
-        slot: &'b mut Option<Building>,
-        token: &Arc<Token>,
-        is_best_effort: bool,
-        room: usize,
-    ) -> &'b mut Building {
-        slot.get_or_insert_with(|| Building {
-            room,
-            parts: Vec::new(),
-            index: Index::new(),
-            last: 0,
-            share: (!is_best_effort).then(|| Share::new(token.clone())),
-        })
-    }
-
-    /// The part of a partition; most often the one of the event before.
-    fn part(&mut self, partition: Arc<str>) -> usize {
-        if self.parts.get(self.last).is_some_and(|part| part.partition == partition) {
-            return self.last;
-        }
-        self.last = *self.index.entry(partition).or_insert_with_key(|partition| {
-            let data = Vec::with_capacity(std::mem::take(&mut self.room));
-            self.parts.push(Part { partition: partition.clone(), data, events: Vec::new() });
-            self.parts.len() - 1
-        });
-        self.last
-    }
-
-    /// The event whose bytes were just appended to the last part is complete.
-    fn count(&mut self, context: Context<'_>, held: Held<'_>) {
-        let position = match &mut self.share {
-            Some(share) => {
-                share.adopt(held);
-                (share.len() - 1) as u32
-            }
-            None => {
-                held.resolve(Outcome::Delivered);
-                0
-            }
-        };
-        let part = &mut self.parts[self.last];
-        part.events.push(PartEvent {
-            end: part.data.len(),
-            position,
-            offset: context.offset,
-            text_hash: context.text_hash.get(&context.origin.place),
-            derivation: context.derivation,
-        });
+/// The text of a source event.
+fn text_of(event: &Event) -> &[u8] {
+    match &event.payload {
+        Payload::Json(text) | Payload::Text(text) => text,
+        Payload::Fault(_) => &[],
     }
 }

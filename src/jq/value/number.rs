@@ -151,6 +151,23 @@ fn exact(number: Num) -> BigInt {
     }
 }
 
+/// Appends a form of a number that exactly those have that [`compare`] takes for equal. NaN has one
+/// as well.
+pub(in crate::jq) fn append_number_identity(value: &Val, out: &mut Vec<u8>) {
+    use std::io::Write as _;
+    // writing into a vector does not fail
+    let _ = match Num::of(value) {
+        Some(Num::Int(n)) => write!(out, "{n}"),
+        Some(Num::Big(n)) => write!(out, "{n}"),
+        Some(Num::Float(n)) if n.is_finite() && n.fract() == 0.0 => {
+            write!(out, "{}", exact(Num::Float(n)))
+        }
+        Some(Num::Float(n)) if n.is_nan() => write!(out, "nan"),
+        Some(Num::Float(n)) => write!(out, "x{:x}", n.to_bits()),
+        None => Ok(()),
+    };
+}
+
 impl Val {
     /// A number as a float.
     pub(in crate::jq) fn as_f64(&self) -> Option<f64> {
