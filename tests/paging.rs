@@ -120,7 +120,7 @@ fn every_documented_way_of_paging_works_as_it_is_written() {
         let mut expected: Vec<String> = items(0, ITEMS).iter().map(Value::to_string).collect();
         expected.sort();
         assert_eq!(found, expected, "{name}");
-        let dead = if name == "file" { 1 } else { 0 };
+        let dead = usize::from(name == "file");
         let ledger = format!("read={} delivered={ITEMS} filtered=0 dead_lettered={dead}", ITEMS + dead);
         assert!(run.stderr.contains(&ledger), "{name}: {}", run.stderr);
         let again = workspace.run(&["run", "--once", "pipeline.toml"]).expect_code(0);

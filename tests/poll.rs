@@ -441,3 +441,80 @@ fn requests_stay_within_the_budget_and_tokens_are_not_asked_for_again_and_again(
     let violations = api.budget_violations();
     eprintln!("budget violations: {violations}");
 }
+
+#[test]
+fn the_shipped_pipelines_run_as_they_are() {
+    let api = FakeApi::start_thread(free(Config {
+        auth: account(),
+        atlassian_key: Some("hidden-atlassian-key".into()),
+        ..Config::default()
+    }))
+    .unwrap();
+    // whatever comes "from now on"
+    let streams = [
+        ("mongodb_atlas_organization_events", "organization_events", "atlas"),
+        ("mongodb_atlas_project_events", "project_events", "atlas"),
+        ("mongodb_atlas_access_history", "access_history", "atlas"),
+        ("mongodb_atlas_auditing_config", "auditing_config", "atlas"),
+        ("atlassian_organization_events", "atlassian", "atlassian"),
+    ];
+    let workspace = Workspace::new();
+    for folder in ["pipelines", "transforms/lib", "transforms/mongodb_atlas", "transforms/atlassian"] {
+        for entry in std::fs::read_dir(support::repository().join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                let name = format!("{folder}/{}", path.file_name().unwrap().to_string_lossy());
+                workspace.write(&name, std::fs::read(&path).unwrap());
+            }
+        }
+    }
+    let run = |name: &str, arguments: &[&str]| {
+        let file = format!("pipelines/{name}.toml");
+        let mut command = workspace.command(&[arguments, &[&file]].concat());
+        command
+            .env("ATLAS_ORG_ID", &api.config().organization)
+            .env("ATLAS_CLIENT_ID", "mdb_sa_id_1")
+            .env("ATLAS_CLIENT_SECRET", "hidden-client-secret")
+            .env("ATLASSIAN_ORG_ID", &api.config().atlassian_organization)
+            .env("ATLASSIAN_API_KEY", "hidden-atlassian-key");
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{name}: {text}");
+        assert!(!text.contains("hidden"));
+        text
+    };
+    for (name, _, vendor) in streams {
+        let file = format!("pipelines/{name}.toml");
+        let kind = if vendor == "atlas" { "mongodb_atlas" } else { "atlassian" };
+        let line = format!("type = \"{kind}\"");
+        let text = workspace.read(&file).replace(&line, &format!("{line}\nbase_url = \"{}\"", api.url()));
+        workspace.write(&file, text);
+        run(name, &["validate", "--connect"]);
+        run(name, &["run", "--once"]);
+    }
+    let now = api.clock().now();
+    for partition in api.partitions() {
+        api.add_events(&partition, &[now, now + chrono::Duration::seconds(1)]);
+    }
+    api.clock().advance(Duration::from_mins(15));
+    for (name, stream, _) in streams {
+        let log = run(name, &["run", "--once"]);
+        let expected = match stream {
+            "auditing_config" => 0,
+            stream => 2 * partitions(&api, stream).len(),
+        };
+        assert!(log.contains(&format!("read={expected} delivered={expected}")), "{name}: {log}");
+    }
+    let day = now.format("%Y-%m-%d");
+    for (folder, count) in [("organization_events", 2), ("project_events", 6), ("atlassian", 2)] {
+        let lines = workspace.lines(&format!("out/{folder}/{day}.ndjson"));
+        assert_eq!(lines.len(), count, "{folder}");
+        let envelope: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+        assert_eq!(envelope["metadata"]["custom_framework"], "my_framework");
+        assert!(envelope["controls"][0]["id"].is_string());
+    }
+    let project = &api.projects()[0];
+    let configuration = workspace.lines(&format!("out/auditing_config/{project}.ndjson"));
+    let envelope: serde_json::Value = serde_json::from_str(&configuration[0]).unwrap();
+    assert_eq!(envelope["controls"][0]["project"], project.as_str());
+}

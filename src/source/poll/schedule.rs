@@ -111,6 +111,16 @@ impl Drop for Polled {
     }
 }
 
+/// Whether discovery knows a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Here,
+    /// Not any more.
+    Gone,
+    /// Not any more, and no turn of it is planned.
+    Parked,
+}
+
 /// What is known of a partition between its turns.
 struct Entry {
     /// `None` while its turn is on.
@@ -123,10 +133,7 @@ struct Entry {
     has_backlog: bool,
     /// It was up to date once in this run: before that it is no backlog but the beginning.
     was_caught_up: bool,
-    /// Discovery does not know it any more.
-    is_gone: bool,
-    /// It is gone, and no turn of it is planned.
-    is_parked: bool,
+    presence: Presence,
 }
 
 struct Schedule {
@@ -199,9 +206,9 @@ impl Schedule {
             }
             let Some(Reverse((_, _, id))) = self.due.pop() else { return };
             let Some(entry) = self.entries.get_mut(&id) else { continue };
-            if entry.is_gone {
+            if entry.presence != Presence::Here {
                 // it keeps what it knows, should it come back
-                entry.is_parked = true;
+                entry.presence = Presence::Parked;
                 continue;
             }
             let Some(mut partition) = entry.partition.take() else { continue };
@@ -335,11 +342,11 @@ impl Schedule {
 
     fn appear(&mut self, id: &str, about: Value) {
         if let Some(entry) = self.entries.get_mut(id) {
-            entry.is_gone = false;
+            let before = std::mem::replace(&mut entry.presence, Presence::Here);
             if let Some(partition) = &mut entry.partition {
                 partition.about = about;
             }
-            if std::mem::take(&mut entry.is_parked)
+            if before == Presence::Parked
                 && let Some(partition) = &entry.partition
             {
                 let id = partition.id.clone();
@@ -356,8 +363,7 @@ impl Schedule {
             reported: None,
             has_backlog: false,
             was_caught_up: false,
-            is_gone: false,
-            is_parked: false,
+            presence: Presence::Here,
         };
         self.entries.insert(id.clone(), entry);
         self.plan_turn(id, Duration::ZERO);
@@ -369,9 +375,10 @@ impl Schedule {
             Ok(found) => {
                 let known: HashSet<&str> = found.partitions.iter().map(|(id, _)| id.as_str()).collect();
                 for (id, entry) in &mut self.entries {
-                    if !known.contains(&**id) && !entry.is_gone && found.failures.is_empty() {
+                    if !known.contains(&**id) && entry.presence == Presence::Here && found.failures.is_empty()
+                    {
                         tracing::info!(source = &*source, partition = &**id, "the partition is gone");
-                        entry.is_gone = true;
+                        entry.presence = Presence::Gone;
                     }
                 }
                 tracing::debug!(source = &*source, partitions = known.len(), "partitions are discovered");
