@@ -518,3 +518,132 @@ fn the_shipped_pipelines_run_as_they_are() {
     let envelope: serde_json::Value = serde_json::from_str(&configuration[0]).unwrap();
     assert_eq!(envelope["controls"][0]["project"], project.as_str());
 }
+
+/// Every login there is, with the log turned up as far as it goes and something wrong everywhere:
+/// no secret may be in what anybody can read.
+#[test]
+fn no_secret_is_in_any_output_log_error_or_file() {
+    use base64::Engine as _;
+    let api = FakeApi::start_thread(free(Config {
+        auth: account(),
+        atlassian_key: Some("hidden-atlassian-key".into()),
+        faults: Faults { retry_after: 0, slow_by: Duration::ZERO, ..Faults::some(0.03) },
+        ..Config::default()
+    }))
+    .unwrap();
+    api.clock().advance(Duration::from_mins(5));
+    let atlassian = api.config().atlassian_organization.clone();
+    let url = format!("{}/admin/v1/orgs/{atlassian}/events-stream", api.url());
+    let auths = [
+        r#"{ type = "basic", username = "known-user", password = "hidden-password" }"#,
+        r#"{ type = "bearer", token = "hidden-bearer" }"#,
+        r#"{ type = "api_key", query = "key", value = "hidden-in-query" }"#,
+        r#"{ type = "api_key", header = "x-key", value = "hidden-in-header" }"#,
+        r#"{ type = "digest", username = "u", password = "hidden-digest" }"#,
+        ACCOUNT,
+    ];
+    let encoded = base64::engine::general_purpose::STANDARD.encode("known-user:hidden-password");
+    let encoded_client = base64::engine::general_purpose::STANDARD.encode("mdb_sa_id_1:hidden-client-secret");
+    for (at, auth) in auths.iter().enumerate() {
+        let workspace = Workspace::new();
+        let source = if *auth == ACCOUNT {
+            atlas(&api, "project_events", auth, "start = \"all\"")
+        } else {
+            format!(
+                "type = \"http_poll\"\nurl = \"{url}?cursor=hidden-cursor\"\nauth = {auth}\ntimeout = \"2s\""
+            )
+        };
+        pipeline(&workspace, &source);
+        for arguments in [
+            vec!["run", "--once"],
+            vec!["validate", "--connect"],
+            vec!["run", "--once", "--log-format", "json"],
+        ] {
+            let mut command = workspace.command(&[&arguments[..], &["pipeline.toml"]].concat());
+            let output = command.env("JAQUARD_LOG", "trace").output().unwrap();
+            let mut all = output.stdout;
+            all.extend(output.stderr);
+            let mut files = vec![workspace.path("state")];
+            while let Some(path) = files.pop() {
+                if path.is_dir() {
+                    files.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+                } else {
+                    all.extend(std::fs::read(&path).unwrap_or_default());
+                }
+            }
+            let text = String::from_utf8_lossy(&all);
+            for secret in ["hidden", &encoded, &encoded_client] {
+                let found =
+                    text.find(secret).map(|at| &text[at.saturating_sub(200)..(at + 60).min(text.len())]);
+                assert!(found.is_none(), "login {at}: {found:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_second_that_holds_too_much_is_told_and_silence_too() {
+    let api = FakeApi::start_thread(free(Config { access_records: 0, ..Config::default() })).unwrap();
+    let host = api.partitions().into_iter().find(|p| matches!(p, Partition::Host { .. })).unwrap();
+    let Partition::Host { project, host: name } = &host else { unreachable!() };
+    let now = api.clock().now();
+    api.add_events(&host, &vec![now; 30]);
+    api.clock().advance(Duration::from_mins(5));
+    let workspace = Workspace::new();
+    let more = format!(
+        "start = \"all\"\nrecords_per_request = 10\nprojects = [\"{project}\"]\nhosts = [\"{name}\"]\ninterval = \"50ms\"\nquiet_after = \"300ms\""
+    );
+    let source = atlas(&api, "access_history", DIGEST, &more);
+    let text = format!(
+        "data_dir = \"state\"\n[sources.api]\n{source}\n[sources.alerts]\ntype = \"alerts\"\n\
+         [sinks.out]\ntype = \"file\"\ninputs = [\"api\"]\npath = \"out.ndjson\"\n\
+         [sinks.pager]\ntype = \"file\"\ninputs = [\"alerts\"]\npath = \"alerts.ndjson\"\n"
+    );
+    workspace.write("pipeline.toml", text);
+    let mut child = workspace.start(&["run", "pipeline.toml"], "log");
+    workspace.wait_for_lines("out.ndjson", 10);
+    workspace.wait_for_text("alerts.ndjson", "\"quiet\"");
+    let alerts = workspace.read("alerts.ndjson");
+    assert!(alerts.contains("\"window_overflow\",\"severity\":\"critical\""), "{alerts}");
+    rustix_terminate(&child);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn every_documented_parameter_is_asked_for() {
+    let api = FakeApi::start_thread(free(Config { auth: digest(), ..Config::default() })).unwrap();
+    api.clock().advance(Duration::from_mins(5));
+    let project = api.projects()[0].clone();
+    let runs = [
+        (
+            "organization_events",
+            "event_types = [\"JOINED_ORG\", \"API_KEY_CREATED\"]\ninclude_raw = false".to_owned(),
+            vec!["eventType=JOINED_ORG&eventType=API_KEY_CREATED", "includeRaw=false", "itemsPerPage=500"],
+        ),
+        (
+            "project_events",
+            format!(
+                "projects = [\"{project}\"]\nclusters = [\"Cluster0\"]\nexcluded_event_types = [\"JOINED_GROUP\"]"
+            ),
+            vec!["clusterNames=Cluster0", "excludedEventType=JOINED_GROUP"],
+        ),
+        (
+            "access_history",
+            format!(
+                "projects = [\"{project}\"]\nclusters = [\"Cluster0\"]\nip_address = \"192.0.2.1\"\nauth_result = false"
+            ),
+            vec!["/clusters/Cluster0", "ipAddress=192.0.2.1", "authResult=false", "nLogs=20000"],
+        ),
+    ];
+    for (stream, more, expected) in runs {
+        let workspace = Workspace::new();
+        let start = (api.clock().now() - chrono::Duration::hours(3)).to_rfc3339();
+        pipeline(&workspace, &atlas(&api, stream, DIGEST, &format!("start = \"{start}\"\n{more}")));
+        let before = api.log().len();
+        workspace.run(&["run", "--once", "pipeline.toml"]).expect_code(0);
+        let asked: Vec<String> = api.log()[before..].iter().map(|logged| logged.target.clone()).collect();
+        for part in expected {
+            assert!(asked.iter().any(|target| target.contains(part)), "{stream}: {part} in {asked:?}");
+        }
+    }
+}

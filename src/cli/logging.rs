@@ -21,11 +21,15 @@ impl Logging {
             1 => "debug",
             _ => "trace",
         };
-        // only the product speaks, unless JAQUARD_LOG asks for more
-        let filter = EnvFilter::builder()
-            .with_env_var("JAQUARD_LOG")
-            .try_from_env()
-            .unwrap_or_else(|_| EnvFilter::new(format!("jaquard={level}")));
+        // only the product speaks, unless JAQUARD_LOG names others: a library does not know what is secret
+        let asked = std::env::var("JAQUARD_LOG").unwrap_or_default();
+        let filter = match asked.parse::<tracing::Level>() {
+            Ok(level) => EnvFilter::new(format!("jaquard={level}")),
+            Err(_) if asked.trim().is_empty() => EnvFilter::new(format!("jaquard={level}")),
+            Err(_) => {
+                EnvFilter::try_new(&asked).unwrap_or_else(|_| EnvFilter::new(format!("jaquard={level}")))
+            }
+        };
         let progress = Progress::default();
         let writer = Lines(progress.clone());
         let colour = super::wants_colour(std::io::IsTerminal::is_terminal(&std::io::stderr()));

@@ -134,7 +134,11 @@ const SECRET_NAMES: [&str; 7] =
 pub(super) fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace('-', "_");
     // a misspelt name is an unknown option, and its value a secret all the same
-    SECRET_NAMES.iter().any(|secret| name.contains(secret) || strsim::damerau_levenshtein(&name, secret) <= 2)
+    // `value` is what a key in a header or a query is called
+    name == "value"
+        || SECRET_NAMES
+            .iter()
+            .any(|secret| name.contains(secret) || strsim::damerau_levenshtein(&name, secret) <= 2)
 }
 
 /// Replaces literal values of options with a secret's name by asterisks of the same length.

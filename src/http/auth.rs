@@ -115,6 +115,9 @@ pub enum Auth {
         client_id: String,
         /// Its secret.
         client_secret: Secret,
+        /// Revoke the token at the end; it is left to expire otherwise.
+        #[serde(default)]
+        revoke: bool,
     },
 }
 
@@ -268,7 +271,7 @@ impl Signer {
                     scope: scope.clone(),
                 })))
             }
-            Auth::ServiceAccount { client_id, client_secret } => {
+            Auth::ServiceAccount { client_id, client_secret, revoke } => {
                 let base = service_tokens.cloned().ok_or_else(|| {
                     HttpError::Unusable("`service_account` is a login of MongoDB Atlas; use `oauth2`".into())
                 })?;
@@ -278,7 +281,7 @@ impl Signer {
                 Signer::Token(Arc::new(TokenKeeper::new(TokenRequests {
                     transport: transport.clone(),
                     token_url: join("/api/oauth/token")?,
-                    revoke_url: Some(join("/api/oauth/revoke")?),
+                    revoke_url: if *revoke { Some(join("/api/oauth/revoke")?) } else { None },
                     client_id: client_id.clone(),
                     client_secret: client_secret.clone(),
                     scope: None,

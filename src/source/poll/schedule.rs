@@ -39,6 +39,9 @@ const ALARMING: u32 = 3;
 /// How long the end of a login may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// Between two words about progress.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
 /// Milliseconds that a partition may lie behind before that is worth an alert.
 const BACKLOG: i64 = 3_600_000;
 
@@ -66,6 +69,7 @@ impl Polled {
             given_up: Vec::new(),
             reset_hint: context.reset_hint,
             was_quiet: false,
+            told_at: Instant::now(),
         };
         let task = tokio::spawn(async move {
             let result = schedule.run(stopped).await;
@@ -145,6 +149,8 @@ struct Schedule {
     given_up: Vec<String>,
     reset_hint: Arc<str>,
     was_quiet: bool,
+    /// When progress was told last.
+    told_at: Instant,
 }
 
 type Finished = (Partition, Option<i64>, Result<Progress, Failure>);
@@ -224,6 +230,7 @@ impl Schedule {
     fn finished(&mut self, partition: Partition, target: Option<i64>, result: Result<Progress, Failure>) {
         let id = partition.id.clone();
         self.watch_backlog(&partition);
+        self.tell_progress(&partition, target);
         let once = self.turns.once;
         let Some(entry) = self.entries.get_mut(&id) else { return };
         entry.partition = Some(partition);
@@ -290,6 +297,27 @@ impl Schedule {
             let message = format!("{}; {help}", failure.message);
             self.turns.alerts.raise(failure.kind, severity, source, id, &message);
         }
+    }
+
+    /// Tells now and then how far a long way has been gone.
+    fn tell_progress(&mut self, partition: &Partition, target: Option<i64>) {
+        let cursor = partition.cursor.as_ref();
+        let (Some(target), Some(floor), Some(through)) =
+            (target, cursor.and_then(|cursor| cursor.floor), cursor.and_then(|cursor| cursor.through))
+        else {
+            return;
+        };
+        if through >= target || self.told_at.elapsed() < TELL_EVERY {
+            return;
+        }
+        self.told_at = Instant::now();
+        let percent = (through - floor).saturating_mul(100) / (target - floor).max(1);
+        tracing::info!(
+            source = &*self.turns.source,
+            partition = &*partition.id,
+            through = super::partition::rfc3339(through),
+            "{percent} % of the time that lies behind is pulled"
+        );
     }
 
     /// Raises an alert when a partition that was up to date falls behind, and when it has caught up.
