@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use jaquard::http::transport::Wire;
 use jaquard::http::{Client, ClientOptions, Request};
-use jaquard::testkit::fake_api::{Clock, Config, FakeApi, Faults, RateLimits};
+use jaquard::testkit::fake_api::{Clock, Config, FakeApi, Faults, RateLimits, RateSet};
 
 const EVENTS: usize = 100_000;
 const ROUNDS: usize = 3;
@@ -42,7 +42,8 @@ fn full_speed(folder: &Path, delay: Duration) {
         faults: Faults { slow, slow_by: delay, ..Faults::default() },
         organization_events: EVENTS,
         projects: 0,
-        limits: RateLimits::off(),
+        // a limit that is told but never reached
+        limits: RateLimits::off().with(RateSet::OrganizationEvents, 10_000_000, 10_000_000),
         clock: Clock::stopped(),
         ..Config::default()
     })

@@ -11,10 +11,10 @@ pub(super) const SHORTEST: i64 = 1_000;
 const MAX_STRETCH: u32 = 20;
 
 /// Records and pages of a window that still count as little.
-const SPARSE: (usize, u64) = (4_000, 8);
+const SPARSE: (usize, u64) = (8_000, 16);
 
 /// Pages of a window that are so many that the next one is shorter.
-const DENSE: u64 = 16;
+const DENSE: u64 = 48;
 
 /// Pages of a stretched window after which it is cut: a window is what is asked for again after a
 /// failure.
@@ -125,8 +125,8 @@ mod tests {
             count += 1;
         }
         assert!(count < 25, "{count}");
-        assert_eq!(Windows::stretch(3, 9_000, 18), 2);
-        assert_eq!(Windows::stretch(3, 6_000, 12), 3);
+        assert_eq!(Windows::stretch(3, 30_000, 60), 2);
+        assert_eq!(Windows::stretch(3, 12_000, 24), 3);
     }
 
     #[test]
