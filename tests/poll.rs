@@ -282,7 +282,7 @@ fn killed_at_any_moment_the_cursor_of_a_stream_loses_and_repeats_nothing() {
     .unwrap();
     let workspace = Workspace::new();
     let source = format!(
-        "type = \"atlassian\"\norganization = \"{}\"\nbase_url = \"{}\"\nauth = {{ type = \"bearer\", token = \"hidden-atlassian-key\" }}\nstart = \"all\"\ninterval = \"50ms\"",
+        "type = \"atlassian\"\norganization = \"{}\"\nbase_url = \"{}\"\nauth = {{ type = \"bearer\", token = \"hidden-atlassian-key\" }}\nstart = \"all\"\ninterval = \"50ms\"\npage_size = 500",
         api.config().atlassian_organization,
         api.url()
     );

@@ -131,7 +131,7 @@ const SECRET_NAMES: [&str; 7] =
     ["password", "secret", "token", "private_key", "api_key", "credential", "authorization"];
 
 /// Whether a literal value of this option must not be shown.
-pub(super) fn is_secret_name(name: &str) -> bool {
+pub(crate) fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace('-', "_");
     // a misspelt name is an unknown option, and its value a secret all the same
     // `value` is what a key in a header or a query is called

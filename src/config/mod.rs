@@ -17,6 +17,7 @@ mod walk;
 
 pub(crate) use check::resolve;
 pub use check::{Check, Options};
+pub(crate) use diagnostic::is_secret_name;
 pub use diagnostic::{Diagnostic, Severity, SourceFile, nearest};
 pub(crate) use outside::run_command;
 pub use outside::{Absent, OutsideMode};

@@ -184,6 +184,17 @@ impl Auth {
         }
     }
 
+    /// What stands in the header in the place of user and password.
+    pub fn encoded(&self) -> Option<String> {
+        let (user, password) = match self {
+            Auth::Basic { username, password } => (username, password),
+            Auth::Oauth2 { client_id, client_secret, .. }
+            | Auth::ServiceAccount { client_id, client_secret, .. } => (client_id, client_secret),
+            _ => return None,
+        };
+        basic(user, password.reveal()).strip_prefix("Basic ").map(str::to_owned)
+    }
+
     /// Every secret in it, for a recorder to take out.
     pub fn secrets(&self) -> Vec<Secret> {
         match self {

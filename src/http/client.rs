@@ -18,6 +18,9 @@ use super::transport::Transport;
 /// Redirects that one request follows.
 const MAX_REDIRECTS: u32 = 5;
 
+/// How long a request waits in line when the server has stopped its scope: others may need the room.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Times that a request is sent anew because its login was out of date.
 const MAX_LOGINS: u32 = 4;
 
@@ -78,6 +81,9 @@ pub enum HttpError {
     /// The body is larger than allowed, or damaged.
     #[error("the body cannot be read: {0}")]
     Body(#[from] BodyError),
+    /// The server has stopped requests of this kind for longer than one should wait in line.
+    #[error("the server asks to wait {} s", .0.as_secs())]
+    Limited(Duration),
     /// The login was refused.
     #[error("{0}")]
     Login(String),
@@ -96,7 +102,7 @@ impl HttpError {
     /// Whether the same request may work in a moment.
     pub fn is_temporary(&self) -> bool {
         match self {
-            HttpError::Connection(_) | HttpError::Timeout(_) => true,
+            HttpError::Connection(_) | HttpError::Timeout(_) | HttpError::Limited(_) => true,
             HttpError::Body(error) => error.is_truncation(),
             HttpError::Token(error) => matches!(error, TokenError::Unavailable { .. }),
             HttpError::Tls(_) | HttpError::Login(_) | HttpError::Redirect(_) | HttpError::Unusable(_) => {
@@ -157,8 +163,7 @@ impl Client {
         let mut logins = 0;
         loop {
             if let Some(limiter) = &self.limiter {
-                // taken for good: what was sent counts at the server, however it ends
-                let _ = limiter.acquire(scope).await;
+                self.take_turn(limiter, scope).await?;
             }
             let mut signed = target.clone();
             let mark = match &self.signer {
@@ -182,6 +187,24 @@ impl Client {
                 continue;
             }
             return Ok(response);
+        }
+    }
+
+    /// Sends a request as it is: unsigned, and following nothing. For what the server tells anybody.
+    pub async fn ask(&self, request: &Request) -> Result<Response, HttpError> {
+        self.transport.execute(request).await
+    }
+
+    /// Waits for a turn in the rate limit; not for long if the server has stopped the scope.
+    async fn take_turn(&self, limiter: &Limiter, scope: &str) -> Result<(), HttpError> {
+        loop {
+            if let Some(wait) = limiter.paused_for(scope).filter(|wait| *wait > PATIENCE) {
+                return Err(HttpError::Limited(wait));
+            }
+            // taken for good: what was sent counts at the server, however it ends
+            if tokio::time::timeout(PATIENCE, limiter.acquire(scope)).await.is_ok() {
+                return Ok(());
+            }
         }
     }
 

@@ -99,6 +99,12 @@ impl Alerts {
         Working(self.clone())
     }
 
+    /// All sources that alerts may come from are counted. Without any there will be none.
+    pub fn all_counted(&self) {
+        let mut queue = self.queue();
+        queue.ended = queue.working == 0;
+    }
+
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }

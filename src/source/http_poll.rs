@@ -21,7 +21,12 @@ use crate::http::auth::AuthOption;
 use crate::jq::Limits;
 
 /// What a response becomes without a `records` program.
-const DEFAULT_RECORDS: &str = ".body | if . == null then empty elif type == \"array\" then .[] else . end";
+const DEFAULT_RECORDS: &str = r#".body | if . == null then empty
+  elif type == "array" then .[]
+  elif type == "string" then error("the answer is text and no JSON") else . end"#;
+
+/// Between two polls at the least.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The id of a partition without an `id` program.
 const DEFAULT_PARTITION: &str = "if type == \"object\" then .id else . end";
@@ -248,6 +253,30 @@ impl HttpPoll {
             let help = "`url` for a request that is always the same, `request` for a program that makes it";
             check.error_here("give either `url` or `request`", Some(help.to_owned()));
         }
+        if self.request.is_some() {
+            let unused = [
+                ("method", self.method.is_some()),
+                ("headers", !self.headers.is_empty()),
+                ("query", !self.query.is_empty()),
+                ("body", self.body.is_some()),
+            ];
+            for (option, _) in unused.into_iter().filter(|(_, given)| *given) {
+                let help = "let the program yield it: `{url, method, headers, query, body}`".to_owned();
+                check.error(
+                    option,
+                    format!("`{option}` belongs to `url`, and there is a `request`"),
+                    Some(help),
+                );
+            }
+        }
+        let is_relative = self.url.as_deref().is_some_and(|url| !url.contains("://"));
+        if is_relative && self.base_url.is_none() {
+            let help = "write the whole URL, or add `base_url = \"https://…\"`".to_owned();
+            check.error("url", "a relative URL needs a `base_url`", Some(help));
+        }
+        if Duration::from(self.interval) < SHORTEST_INTERVAL {
+            check.error("interval", "the interval is too short", Some("the least is 10ms".to_owned()));
+        }
         if self.snapshot && self.window.is_some() {
             check.error("snapshot", "a snapshot has no windows", Some("take one of them away".to_owned()));
         }
@@ -374,6 +403,16 @@ impl HttpPoll {
 
     fn client(&self, check: &mut Check<'_>) -> ClientOptions {
         let tls = self.tls.clone().unwrap_or_default();
+        for (option, path) in [
+            ("tls/ca_file", &tls.ca_file),
+            ("tls/certificate_file", &tls.certificate_file),
+            ("tls/key_file", &tls.key_file),
+        ] {
+            let path = path.as_ref().map(|path| check.resolve(path));
+            if let Some(path) = path.filter(|path| !path.is_file()) {
+                check.error(option, format!("there is no file {}", path.display()), None);
+            }
+        }
         let client_certificate = match (&tls.certificate_file, &tls.key_file) {
             (Some(certificate), Some(key)) => Some((check.resolve(certificate), check.resolve(key))),
             (None, None) => None,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -123,6 +123,7 @@ pub async fn run(pipeline: Pipeline, options: RunOptions) -> Result<Outcome, Str
         commit,
         options,
     };
+    running.alerts.all_counted();
     Ok(running.finish().await)
 }
 
@@ -152,6 +153,7 @@ impl Running {
         let parts = self.plan.parts();
         let all = futures::future::join_all(parts.iter().map(|(sources, sinks)| async {
             let failure = self.part(sources, sinks, &queues, &stopped).await;
+            self.nothing_more_from(sources);
             if let (Some(error), true) = (&failure, parts.len() > 1) {
                 tracing::error!(error = %error, "a part of the pipeline cannot go on; ending the others");
                 stop_parts.send_if_modified(|stop| std::mem::replace(stop, Stop::Drain) == Stop::No);
@@ -183,6 +185,13 @@ impl Running {
                 .collect(),
             dead_letters: self.dead_letters.path().to_path_buf(),
             error,
+        }
+    }
+
+    /// However a part has ended: nothing more comes from its sources.
+    fn nothing_more_from(&self, sources: &std::collections::BTreeSet<usize>) {
+        for source in sources {
+            self.working[*source].lock().unwrap_or_else(PoisonError::into_inner).take();
         }
     }
 

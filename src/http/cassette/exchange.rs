@@ -314,6 +314,8 @@ impl Failure {
         match error {
             HttpError::Connection(message) => said(Kind::Connection, message),
             HttpError::Timeout(after) => Failure { millis: millis(after), ..plain(Kind::Timeout) },
+            // never seen by a transport; the way it reads is what matters
+            HttpError::Limited(_) => said(Kind::Connection, &error.to_string()),
             HttpError::Tls(message) => said(Kind::Tls, message),
             HttpError::Login(message) => said(Kind::Login, message),
             HttpError::Redirect(message) => said(Kind::Redirect, message),

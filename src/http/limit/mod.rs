@@ -174,6 +174,13 @@ impl Limiter {
         scope.bucket().pause(Instant::now() + pause.min(self.max_pause));
     }
 
+    /// How long the server still wants the whole scope to be left alone.
+    pub fn paused_for(&self, scope: &str) -> Option<Duration> {
+        let scope = self.scope(scope, self.rate);
+        let until = scope.bucket().paused_until?;
+        Some(until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
+    }
+
     fn scope(&self, name: &str, rate: Rate) -> Arc<Scope> {
         let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(scope) = scopes.get(name) {

@@ -128,7 +128,7 @@ fn hints() -> Vec<Hint> {
         hint(404, "there is no such organisation, or the key does not belong to it: check `organization`"),
         hint(
             400,
-            "Atlassian refuses the request; if it is the cursor, `jaquard state FILE --reset NAME` forgets it, and `start` says where to go on",
+            "Atlassian refuses the request; if it is the cursor that has expired: `jaquard state FILE > state.json`, take `cursor` out of the row's `state`, and `jaquard state FILE --set state.json` goes on from the time in `from`",
         ),
     ]
 }

@@ -82,6 +82,7 @@ pub(super) struct MongodbAtlas {
     hosts: Option<Vec<String>>,
     /// For `access_history`: clusters in place of hosts, all of the one project in `projects`. For
     /// `project_events`: only events of these.
+    #[schemars(length(min = 1))]
     clusters: Option<Vec<String>>,
     /// `digest` with an API key, or `service_account`; of a list the service account is taken.
     auth: AuthOption,

@@ -1,7 +1,7 @@
 //! One request: made from what a program yields, sent with retries, reported when it fails.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -44,22 +44,37 @@ pub(super) struct Failure {
     pub(super) is_temporary: bool,
     /// How long the server asked to be left alone.
     pub(super) wait: Option<Duration>,
+    /// The status of the answer, if there was one.
+    pub(super) status: Option<u16>,
 }
 
 impl Failure {
     /// Something that a person has to mend.
     pub(super) fn lasting(kind: &'static str, message: impl Into<String>) -> Self {
-        Failure { message: message.into(), help: None, kind, is_temporary: false, wait: None }
+        Failure { message: message.into(), help: None, kind, is_temporary: false, wait: None, status: None }
     }
 }
 
 /// The newest time that the server has told, in milliseconds. It is never carried on by the local
 /// clock: what lies between two answers is not known to have happened.
+///
+/// A time far ahead of the last one has to be told twice: a cursor that follows one wrong header into
+/// the future would leave out what happens until then.
 #[derive(Debug, Default)]
 pub(super) struct ServerClock {
     newest: AtomicI64,
-    told_at: Mutex<Option<Instant>>,
+    told: Mutex<Told>,
 }
+
+#[derive(Debug, Default)]
+struct Told {
+    at: Option<Instant>,
+    /// A time that is too far ahead to be believed at once.
+    doubtful: Option<i64>,
+}
+
+/// Milliseconds that a server's clock may be ahead of what has passed since its last word.
+const JUMP: i64 = 300_000;
 
 impl ServerClock {
     pub(super) fn get(&self) -> Option<i64> {
@@ -68,16 +83,30 @@ impl ServerClock {
 
     /// The time, if the server has told one within `age`.
     fn fresh(&self, age: Duration) -> Option<i64> {
-        let told_at = *self.told_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let told_at = self.told.lock().unwrap_or_else(PoisonError::into_inner).at;
         self.get().filter(|_| told_at.is_some_and(|told_at| told_at.elapsed() <= age))
     }
 
-    fn observe(&self, headers: &HeaderMap) {
+    /// Takes note of a response's `Date`. Whether it has one.
+    fn observe(&self, headers: &HeaderMap) -> bool {
         let since = server_time(headers).and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-        if let Some(millis) = since.and_then(|since| i64::try_from(since.as_millis()).ok()) {
-            self.newest.fetch_max(millis, Ordering::Relaxed);
-            *self.told_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        let Some(millis) = since.and_then(|since| i64::try_from(since.as_millis()).ok()) else {
+            return false;
+        };
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(newest), Some(at)) = (self.get(), told.at) {
+            let passed = i64::try_from(at.elapsed().as_millis()).unwrap_or(i64::MAX);
+            let is_ahead = millis > newest.saturating_add(passed).saturating_add(JUMP);
+            let is_confirmed = told.doubtful.is_some_and(|before| millis.abs_diff(before) <= JUMP as u64);
+            if is_ahead && !is_confirmed {
+                told.doubtful = Some(millis);
+                return true;
+            }
         }
+        told.doubtful = None;
+        told.at = Some(Instant::now());
+        self.newest.fetch_max(millis, Ordering::Relaxed);
+        true
     }
 }
 
@@ -87,11 +116,20 @@ pub(super) struct Fetcher {
     pub(super) plan: Arc<Plan>,
     pub(super) client: Client,
     pub(super) clock: Arc<ServerClock>,
+    /// Where the first request went, if there is no `base_url` to say it.
+    origin: Arc<OnceLock<Url>>,
+    secrets: Arc<[String]>,
 }
 
 impl Fetcher {
+    pub(super) fn new(plan: Arc<Plan>, client: Client) -> Self {
+        let secrets = plan.secrets();
+        Fetcher { plan, client, clock: Arc::default(), origin: Arc::default(), secrets: secrets.into() }
+    }
+
     /// Sends a request until it is answered well, or it makes no sense to go on.
     pub(super) async fn fetch(&self, request: &Request, scope: &str) -> Result<Response, Failure> {
+        self.check_origin(request)?;
         let mut retries = BACKOFF.start();
         loop {
             let (failure, wait) = match self.client.send(request, scope).await {
@@ -112,6 +150,9 @@ impl Fetcher {
                         }
                     }
                 }
+                Err(HttpError::Limited(wait)) => {
+                    return Err(Failure { wait: Some(wait), ..broken(request, &HttpError::Limited(wait)) });
+                }
                 Err(error) if error.is_temporary() => (broken(request, &error), None),
                 Err(error) => return Err(broken(request, &error)),
             };
@@ -126,7 +167,8 @@ impl Fetcher {
         }
     }
 
-    /// The server's clock as it told it within `age`. Asks for nothing but that if it has not.
+    /// The server's clock as it told it within `age`. Asks for nothing but that if it has not, unsigned:
+    /// any answer tells it, also one that leads to a login page.
     pub(super) async fn probe_clock(&self, url: &Url, age: Duration) -> Result<i64, Failure> {
         if let Some(now) = self.clock.fresh(age) {
             return Ok(now);
@@ -137,19 +179,21 @@ impl Fetcher {
         let request = Request::new(Method::HEAD, root);
         let mut retries = BACKOFF.start();
         loop {
-            let failure = match self.client.send(&request, "").await {
+            let failure = match self.client.ask(&request).await {
                 Ok(response) => {
-                    self.clock.observe(&response.headers);
-                    if let Some(now) = self.clock.fresh(age) {
+                    let is_told = self.clock.observe(&response.headers);
+                    if let Some(now) = self.clock.fresh(age.max(Duration::from_secs(5))) {
                         return Ok(now);
                     }
-                    let failure = Failure::lasting(
-                        "no_clock",
-                        format!("{} has no `Date` header: windows need the server's clock", request.shown()),
-                    );
-                    Failure { is_temporary: response.status >= 500, ..failure }
+                    if is_told && retries.count() < TRIES {
+                        // a time that is far ahead has to be told twice
+                        let _ = retries.next_wait(None);
+                        continue;
+                    }
+                    let message =
+                        format!("{} has no `Date` header: windows need the server's clock", request.shown());
+                    Failure::lasting("no_clock", message)
                 }
-                // a login that is refused is better reported by the real request
                 Err(error) => broken(&request, &error),
             };
             match retries.next_wait(None) {
@@ -159,6 +203,33 @@ impl Fetcher {
                 _ => return Err(failure),
             }
         }
+    }
+
+    /// Refuses a request that leads elsewhere than the source's own origin: what an answer says may
+    /// become a URL, and the login would go there.
+    pub(super) fn check_origin(&self, request: &Request) -> Result<(), Failure> {
+        let own = match &self.plan.base {
+            Some(base) => base,
+            None => self.origin.get_or_init(|| request.url.clone()),
+        };
+        if is_same_origin(own, &request.url) {
+            return Ok(());
+        }
+        let message = format!(
+            "a request leads to another origin than {}: the login would leave its server",
+            own.origin().ascii_serialization()
+        );
+        Err(Failure::lasting("program_failed", message))
+    }
+
+    /// A failure without anything secret: a server may repeat a login, a program may show its arguments.
+    pub(super) fn clean(&self, mut failure: Failure) -> Failure {
+        for secret in self.secrets.iter() {
+            if failure.message.contains(secret.as_str()) {
+                failure.message = failure.message.replace(secret.as_str(), "***");
+            }
+        }
+        failure
     }
 
     /// What the server counts the requests of a partition with.
@@ -186,6 +257,7 @@ impl Fetcher {
             kind,
             is_temporary,
             wait: None,
+            status: Some(response.status),
         }
     }
 }
@@ -193,6 +265,7 @@ impl Fetcher {
 fn broken(request: &Request, error: &HttpError) -> Failure {
     let kind = match error {
         HttpError::Login(_) => "auth_failed",
+        HttpError::Limited(_) => "rate_limited",
         HttpError::Token(_) if !error.is_temporary() => "auth_failed",
         _ => "request_failed",
     };
@@ -211,6 +284,7 @@ fn broken(request: &Request, error: &HttpError) -> Failure {
         kind,
         is_temporary: error.is_temporary(),
         wait: None,
+        status: None,
     }
 }
 
@@ -324,7 +398,12 @@ pub(super) fn following(described: &Value, next: &Value, response: &Response) ->
                 members.remove("query");
             }
         }
-        patch => merge(&mut request, patch),
+        patch => {
+            merge(&mut request, patch);
+            if let Some(text) = patch.get("url").and_then(Value::as_str) {
+                request["url"] = url_of(text, Some(&response.url))?.as_str().into();
+            }
+        }
     }
     let to = request_of(&request, Some(&response.url))?;
     if !is_same_origin(&to.url, &response.url) {

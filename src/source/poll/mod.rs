@@ -46,7 +46,7 @@ use std::sync::Arc;
 pub(super) async fn probe(plan: &Arc<Plan>, context: super::SourceContext) -> Result<String, String> {
     let (batches, _unread) = tokio::sync::mpsc::channel(1);
     let turns = turn::Turns::new(plan, &context, batches).map_err(|error| error.to_string())?;
-    let found = turns.probe().await;
+    let found = turns.probe().await.map_err(|failure| turns.fetcher.clean(failure));
     turns.fetcher.client.close().await;
     found.map_err(|failure| match failure.help {
         Some(help) => format!("{}\n  {help}", failure.message),

@@ -23,6 +23,8 @@ pub(super) struct Partition {
     pub(super) seen: Seen,
     /// For snapshots: what was delivered last, by the record's key.
     pub(super) snapshots: HashMap<String, Snapshot>,
+    /// A row that was recorded and cannot be read.
+    pub(super) unreadable: Option<String>,
     /// The cursor as it was recorded last, and when, by the server's clock.
     pub(super) kept: Option<(Cursor, i64)>,
 }
@@ -59,6 +61,7 @@ impl Partition {
             cursor: None,
             seen: Seen::default(),
             snapshots: HashMap::new(),
+            unreadable: None,
             kept: None,
         };
         for (kind, rest, row) in rows {
@@ -74,11 +77,7 @@ impl Partition {
                 }
             };
             if !known {
-                tracing::warn!(
-                    partition = id,
-                    row = format!("{kind}/{rest}"),
-                    "a recorded row makes no sense and is not used"
-                );
+                partition.unreadable = Some(format!("{kind}/{}", partition.key));
             }
         }
         partition

@@ -187,6 +187,21 @@ pub(in crate::source) struct Hint {
 }
 
 impl Plan {
+    /// Everything that no message may show: the login, its encoded form, and arguments that are named
+    /// like secrets.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        let mut secrets = Vec::new();
+        if let Some(auth) = &self.auth {
+            secrets.extend(auth.secrets().iter().map(|secret| secret.reveal().to_owned()));
+            secrets.extend(auth.encoded());
+        }
+        let named = self.args.as_object().into_iter().flatten();
+        let named = named.filter(|(name, _)| config::is_secret_name(name));
+        secrets.extend(named.filter_map(|(_, value)| value.as_str().map(str::to_owned)));
+        secrets.retain(|secret| secret.len() >= 4);
+        secrets
+    }
+
     /// What to check when the server answers with a status that no retry mends.
     pub(super) fn hint(&self, status: u16) -> String {
         if let Some(hint) = self.hints.iter().find(|hint| hint.status == status) {

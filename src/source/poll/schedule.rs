@@ -33,6 +33,10 @@ const SOON: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(
 /// First and longest wait after a failure that somebody has to mend.
 const LATER: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(15));
 
+/// The longest that a server may ask for, and what a run to its end waits at the most.
+const LONGEST: Duration = Duration::from_hours(1);
+const ONCE_PATIENCE: Duration = Duration::from_mins(2);
+
 /// Failures in a row after which even one that may pass is worth an alert.
 const ALARMING: u32 = 3;
 
@@ -68,7 +72,7 @@ impl Polled {
             number: 0,
             given_up: Vec::new(),
             reset_hint: context.reset_hint,
-            was_quiet: false,
+            quiet_since: None,
             told_at: Instant::now(),
         };
         let task = tokio::spawn(async move {
@@ -148,7 +152,8 @@ struct Schedule {
     number: u64,
     given_up: Vec<String>,
     reset_hint: Arc<str>,
-    was_quiet: bool,
+    /// The last event before a silence that was told.
+    quiet_since: Option<u64>,
     /// When progress was told last.
     told_at: Instant,
 }
@@ -256,7 +261,8 @@ impl Schedule {
                 entry.failures += 1;
                 let failures = entry.failures;
                 self.report(&id, &failure, failures);
-                if once && (!failure.is_temporary || failures >= ONCE_TRIES) {
+                let is_long = failure.wait.is_some_and(|wait| wait > ONCE_PATIENCE);
+                if once && (!failure.is_temporary || is_long || failures >= ONCE_TRIES) {
                     let whose = if id.is_empty() { String::new() } else { format!("partition `{id}`: ") };
                     let help = failure.help.map(|help| format!(" ({help})")).unwrap_or_default();
                     self.given_up.push(format!("{whose}{}{help}", failure.message));
@@ -266,7 +272,7 @@ impl Schedule {
                 let doubled = first.saturating_mul(1 << (failures - 1).min(16)).min(longest);
                 // a number of its own spreads partitions that failed together
                 let spread = doubled.mul_f64(0.5 + 0.5 * ((self.number % 97) as f64 / 97.0));
-                spread.max(failure.wait.unwrap_or_default())
+                spread.max(failure.wait.unwrap_or_default().min(LONGEST))
             }
         };
         self.plan_turn(id, wait);
@@ -348,10 +354,15 @@ impl Schedule {
 
     /// Waits until no events have come for too long.
     async fn silence(&self) {
-        let quiet_after = self.turns.plan.quiet_after.filter(|_| !self.was_quiet);
-        let Some(quiet_after) = quiet_after else { return std::future::pending().await };
+        let Some(quiet_after) = self.turns.plan.quiet_after else { return std::future::pending().await };
         loop {
-            let last = Duration::from_millis(self.turns.last_event.load(Ordering::Relaxed));
+            let last = self.turns.last_event.load(Ordering::Relaxed);
+            if self.quiet_since == Some(last) {
+                // told already; it can only be told again after an event
+                tokio::time::sleep(quiet_after).await;
+                continue;
+            }
+            let last = Duration::from_millis(last);
             let end = self.turns.began + last + quiet_after;
             if end <= Instant::now() {
                 return;
@@ -361,7 +372,7 @@ impl Schedule {
     }
 
     fn report_silence(&mut self) {
-        self.was_quiet = true;
+        self.quiet_since = Some(self.turns.last_event.load(Ordering::Relaxed));
         let after = self.turns.plan.quiet_after.unwrap_or_default();
         let message = format!("no events for {} min: is the source still logging?", after.as_secs() / 60);
         tracing::warn!(source = &*self.turns.source, "{message}");
@@ -503,7 +514,10 @@ impl Discovery {
             }
             until(self.next).await;
             let turns = turns.clone();
-            self.task.spawn(async move { discover(&turns).await });
+            self.task.spawn(async move {
+                let found = discover(&turns).await;
+                found.map_err(|failure| turns.fetcher.clean(failure))
+            });
         }
     }
 
@@ -517,7 +531,7 @@ impl Discovery {
         self.failures += 1;
         let (first, longest) = if failure.is_temporary { SOON } else { LATER };
         let wait = first.saturating_mul(1 << (self.failures - 1).min(16)).min(longest);
-        self.next = Some(Instant::now() + wait.max(failure.wait.unwrap_or_default()));
+        self.next = Some(Instant::now() + wait.max(failure.wait.unwrap_or_default().min(LONGEST)));
         self.failures
     }
 
@@ -544,14 +558,19 @@ pub(super) async fn discover(turns: &Turns) -> Result<Discovered, Failure> {
             match discover_below(turns, level, &parent).await {
                 Ok(found) => below.extend(found),
                 Err(failure) if is_first => return Err(failure),
-                Err(failure) => failures.push(failure),
+                Err(failure) => failures.push(turns.fetcher.clean(failure)),
             }
         }
         about = below;
     }
     let mut partitions = Vec::with_capacity(about.len());
+    let mut ids = HashSet::new();
     for about in about {
         let id = turns.programs.id(about.clone()).await.map_err(program_failure)?;
+        if !ids.insert(id.clone()) {
+            let message = format!("two partitions have the id `{id}`: look at `partitions.id`");
+            return Err(Failure::lasting("program_failed", message));
+        }
         partitions.push((id, about));
     }
     Ok(Discovered { partitions, failures })

@@ -1,8 +1,8 @@
 //! One turn: a partition is polled a little further.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::fetch::{Failure, Fetcher, ServerClock, following, request_of};
+use super::fetch::{Failure, Fetcher, following, request_of};
 use super::partition::{Cursor, Partition, Recorded, Snapshot, rfc3339};
 use super::plan::Plan;
 use super::programs::{Given, Page, ProgramError, ProgramSet, Record, Which};
@@ -23,8 +23,8 @@ use crate::http::limit::{Limiter, Rate};
 use crate::http::{Client, HttpError, Response};
 use crate::source::{Alerts, BATCH_BYTES, BATCH_EVENTS, SourceContext, SourceError};
 
-/// Pages of one turn without windows: after them it is somebody else's turn.
-const PAGES: u64 = 50;
+/// Key of the row that says what `start = "now"` meant.
+const BEGUN: &str = "begun";
 
 /// Pages of one run at the most: a paging that goes in circles must end.
 const MAX_PAGES: u64 = 100_000;
@@ -46,6 +46,8 @@ pub(super) struct Turns {
     pub(super) alerts: Alerts,
     pub(super) once: bool,
     pub(super) began: Instant,
+    /// What `start = "now"` meant when the source had its first turn.
+    pub(super) begun: Arc<Mutex<Option<i64>>>,
     /// Milliseconds after `began`: when the last event came.
     pub(super) last_event: Arc<AtomicU64>,
 }
@@ -94,6 +96,9 @@ impl Turns {
         batches: mpsc::Sender<Batch>,
     ) -> Result<Self, SourceError> {
         let failed = |error: HttpError| SourceError::Other(error.to_string());
+        let begun = context.rows.iter().find(|(key, _)| key == BEGUN);
+        let begun = begun.and_then(|(_, row)| DateTime::parse_from_rfc3339(row.get("at")?.as_str()?).ok());
+        let begun = Arc::new(Mutex::new(begun.map(|time| time.timestamp_millis())));
         let limiter = plan
             .rate_limit
             .map(|limit| Arc::new(Limiter::new(Rate::new(limit.burst, limit.requests, limit.per))));
@@ -105,7 +110,8 @@ impl Turns {
         Ok(Turns {
             source: context.name.clone(),
             plan: plan.clone(),
-            fetcher: Fetcher { plan: plan.clone(), client, clock: Arc::new(ServerClock::default()) },
+            fetcher: Fetcher::new(plan.clone(), client),
+            begun,
             programs,
             batches,
             alerts: context.alerts.clone(),
@@ -165,38 +171,54 @@ impl Turns {
         partition: &mut Partition,
         target: &mut Option<i64>,
     ) -> Result<Progress, Failure> {
-        let mut rows = CursorRows::new();
-        self.begin(partition, &mut rows).await?;
-        match (self.plan.snapshot, self.plan.windows) {
-            (true, _) => self.snapshot(partition).await,
-            (false, Some(windows)) => self.window(partition, windows, target, rows).await,
-            (false, None) => self.pages_from_state(partition, rows).await,
-        }
+        let turned = async {
+            self.begin(partition).await?;
+            match (self.plan.snapshot, self.plan.windows) {
+                (true, _) => self.snapshot(partition).await,
+                (false, Some(windows)) => self.window(partition, windows, target).await,
+                (false, None) => self.pages_from_state(partition).await,
+            }
+        };
+        turned.await.map_err(|failure| self.fetcher.clean(failure))
     }
 
     /// Gives a partition without a cursor one.
-    async fn begin(&self, partition: &mut Partition, rows: &mut CursorRows) -> Result<(), Failure> {
+    async fn begin(&self, partition: &mut Partition) -> Result<(), Failure> {
+        if let Some(row) = &partition.unreadable {
+            let message =
+                format!("the recorded row `{row}` makes no sense, so it is not known where to go on");
+            let help =
+                "`jaquard state FILE` shows it, `--set` mends it, `--reset NAME` begins again".to_owned();
+            return Err(Failure { help: Some(help), ..Failure::lasting("state_unreadable", message) });
+        }
         if partition.cursor.is_some() {
             return Ok(());
         }
         let floor = match self.plan.start {
             Some(Start::At(time)) => Some(time.timestamp_millis()),
-            Some(Start::Now) => {
-                let clock = self.clock(partition).await?;
-                Some(self.plan.windows.map_or(clock, |windows| windows.settled(clock)))
-            }
+            Some(Start::Now) => Some(self.now(partition).await?),
             Some(Start::All) if self.plan.windows.is_some() => Some(self.plan.earliest),
             Some(Start::All) | None => None,
         };
         let through = self.plan.windows.and(floor);
         partition.cursor = Some(Cursor { floor, through, stretch: 0, state: Value::Null });
-        if self.plan.start == Some(Start::Now) {
-            // what "now" was must be known to the next run, whatever comes of this turn
-            let clock = self.fetcher.clock.get().unwrap_or_default();
-            partition.write_cursor(clock, rows);
-            self.emit(partition, Vec::new(), std::mem::take(rows), None).await?;
-        }
         Ok(())
+    }
+
+    /// What `start = "now"` means: when the source had its first turn. A partition that is found later
+    /// begins there too, for something may have happened in it before it was found.
+    async fn now(&self, partition: &Partition) -> Result<i64, Failure> {
+        let known = *self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let clock = self.clock(partition).await?;
+        let now = self.plan.windows.map_or(clock, |windows| windows.settled(clock));
+        let now = *self.begun.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(now);
+        // the next run must know it, whatever comes of this turn
+        let rows = vec![(BEGUN.to_owned(), Some(serde_json::json!({ "at": rfc3339(now) })))];
+        self.emit(partition, Vec::new(), rows, None).await?;
+        Ok(now)
     }
 
     /// The server's clock; asks for it if nothing has come from the server yet.
@@ -216,8 +238,8 @@ impl Turns {
         partition: &mut Partition,
         windows: Windows,
         target: &mut Option<i64>,
-        mut rows: CursorRows,
     ) -> Result<Progress, Failure> {
+        let mut rows = CursorRows::new();
         let clock = self.clock(partition).await?;
         let target = *target.get_or_insert(windows.settled(clock));
         let Some(cursor) = partition.cursor.clone() else { return Ok(Progress::CaughtUp) };
@@ -236,10 +258,19 @@ impl Turns {
             let reading = Reading {
                 window: Some(part),
                 divisible: halves.is_some(),
-                most_pages: if is_long { LONG } else { MAX_PAGES },
+                most_pages: if is_long && halves.is_some() { LONG } else { MAX_PAGES },
                 by_page: false,
             };
-            let run = self.run(partition, reading).await?;
+            let run = match self.run(partition, reading).await {
+                // some servers take only so much time in one request
+                Err(failure) if failure.status == Some(400) && cursor.stretch > 0 => {
+                    if let Some(cursor) = &mut partition.cursor {
+                        cursor.stretch = 0;
+                    }
+                    return Ok(Progress::More);
+                }
+                run => run?,
+            };
             pages += run.pages;
             records += run.records;
             fresh += run.fresh;
@@ -285,28 +316,19 @@ impl Turns {
         Ok(if is_caught_up { Progress::CaughtUp } else { Progress::More })
     }
 
-    async fn pages_from_state(
-        &self,
-        partition: &mut Partition,
-        rows: CursorRows,
-    ) -> Result<Progress, Failure> {
-        drop(rows);
-        let now = self.fetcher.clock.get().unwrap_or_default();
+    async fn pages_from_state(&self, partition: &mut Partition) -> Result<Progress, Failure> {
+        // how long ids are kept is a matter between this machine and itself
+        let now = Utc::now().timestamp_millis();
         partition.seen.begin(now);
-        // without a state to go on from, a turn is all pages there are
-        let most_pages = if self.plan.pull.state.is_some() { PAGES } else { MAX_PAGES };
-        let reading = Reading { window: None, divisible: false, most_pages, by_page: true };
+        let reading = Reading { window: None, divisible: false, most_pages: MAX_PAGES, by_page: true };
         let run = self.run(partition, reading).await?;
-        if !run.ended && most_pages == MAX_PAGES {
+        if !run.ended {
             return Err(endless());
         }
-        let now = self.fetcher.clock.get().unwrap_or_default();
         let remembered = i64::try_from(self.plan.remember.as_millis()).unwrap_or(i64::MAX);
         let before = now.saturating_sub(remembered);
         let mut rows = CursorRows::new();
-        if run.ended {
-            partition.seen.carry_over(before, &run.sighted);
-        }
+        partition.seen.carry_over(before, &run.sighted);
         partition.seen.write(&partition.seen_prefix(), &mut rows);
         partition.seen.expire(before, &partition.seen_prefix(), &mut rows);
         let is_moved = partition.cursor.as_ref() != partition.kept.as_ref().map(|(cursor, _)| cursor);
@@ -314,7 +336,7 @@ impl Turns {
             partition.write_cursor(now, &mut rows);
             self.emit(partition, Vec::new(), rows, None).await?;
         }
-        Ok(if run.ended { Progress::CaughtUp } else { Progress::More })
+        Ok(Progress::CaughtUp)
     }
 
     async fn snapshot(&self, partition: &mut Partition) -> Result<Progress, Failure> {
@@ -356,11 +378,14 @@ impl Turns {
             return Ok(());
         }
         let sequence = last.map_or(0, |last| last.sequence + 1);
+        let content_digest = digest.clone();
         let snapshot = Snapshot { digest, sequence };
         let mut rows = vec![(format!("{}{key}", partition.snapshot_prefix()), Some(snapshot.to_row()))];
         partition.snapshots.insert(key.clone(), snapshot);
         partition.write_cursor(self.fetcher.clock.get().unwrap_or_default(), &mut rows);
-        let event = Event { offset: xxh3_128(key.as_bytes()), payload: payload(record.content) };
+        // a content that comes under a number that another one had is another event
+        let identity = format!("{key}\0{}", content_digest);
+        let event = Event { offset: xxh3_128(identity.as_bytes()), payload: payload(record.content) };
         let fetched = fetched_at(response);
         self.emit(partition, vec![event], rows, Some((fetched, Some(sequence)))).await
     }
@@ -384,12 +409,14 @@ impl Turns {
             if run.overflow && reading.divisible {
                 return Ok(run);
             }
-            run.ended = turning.next.is_null();
-            let goes_on = !run.ended && run.pages < reading.most_pages;
-            let next = match goes_on {
-                true => Some(following(&described, &turning.next, &response).map_err(misdescribed)?),
-                false => None,
+            let next = match &turning.next {
+                Value::Null => None,
+                next => Some(following(&described, next, &response).map_err(misdescribed)?),
             };
+            // a page that is followed by itself is the last one: some cursors stay where they are
+            let next = next.filter(|next| *next != described);
+            run.ended = next.is_none();
+            let next = next.filter(|_| run.pages < reading.most_pages);
             // the next page is on its way while this one is read and handed on
             let ahead = async {
                 match &next {

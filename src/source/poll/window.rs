@@ -53,7 +53,9 @@ impl Windows {
         let end = through.saturating_add(length).min(self.settled(clock));
         // records that only know their second must not be torn apart: they may be equal
         let end = end - end.rem_euclid(SHORTEST);
-        (end > through).then(|| Span { start: through.saturating_sub(self.overlap).max(floor), end })
+        // a millisecond at the least: an API may leave out both of its bounds
+        let overlap = self.overlap.max(1);
+        (end > through).then(|| Span { start: through.saturating_sub(overlap).max(floor), end })
     }
 
     /// How much longer the next window may be, after one of so many records and pages.
@@ -69,7 +71,7 @@ impl Windows {
 }
 
 impl Span {
-    /// Two halves that share their border, if it can be cut.
+    /// Two halves that overlap by a millisecond, if it can be cut: an API may leave out both bounds.
     pub(super) fn halves(self) -> Option<(Span, Span)> {
         let length = self.end - self.start;
         if length < 2 * SHORTEST {
@@ -77,7 +79,10 @@ impl Span {
         }
         let middle = self.start + length / 2;
         let middle = (middle - middle.rem_euclid(SHORTEST)).max(self.start);
-        Some((Span { start: self.start, end: middle }, Span { start: middle, end: self.end }))
+        Some((
+            Span { start: self.start, end: middle },
+            Span { start: (middle - 1).max(self.start), end: self.end },
+        ))
     }
 }
 
@@ -132,7 +137,7 @@ mod tests {
     #[test]
     fn halves_meet() {
         let (one, two) = Span { start: 0, end: 5_001 }.halves().unwrap();
-        assert_eq!((one.start, one.end, two.start, two.end), (0, 2_000, 2_000, 5_001));
+        assert_eq!((one.start, one.end, two.start, two.end), (0, 2_000, 1_999, 5_001));
         assert_eq!(Span { start: 0, end: 1_000 }.halves(), None);
     }
 }
