@@ -12,9 +12,11 @@ mod graph;
 mod jq;
 mod logging;
 mod progress;
+mod record;
 mod run;
 mod schema;
 mod state;
+mod test;
 mod validate;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -36,6 +38,8 @@ pub(crate) mod exit {
     pub(crate) const LEDGER: u8 = 1;
     /// The command line is wrong.
     pub(crate) const USAGE: u8 = 64;
+    /// A test failed.
+    pub(crate) const TEST: u8 = 65;
     /// The program failed.
     pub(crate) const INTERNAL: u8 = 70;
     /// Reading, writing or a lock failed.
@@ -82,6 +86,10 @@ enum Command {
     Run(run::RunArgs),
     /// Check pipeline files without running them.
     Validate(validate::ValidateArgs),
+    /// Run the tests in `*.test.toml` files.
+    Test(test::TestArgs),
+    /// Record what a source asks over the network, redacted, to replay it offline.
+    Record(record::RecordArgs),
     /// Try a jq program on events, with the pipeline's own engine and limits.
     Jq(jq::JqArgs),
     /// Print the topology of a pipeline.
@@ -100,7 +108,7 @@ enum Command {
 
 /// Runs the command line of this process and returns its exit code.
 pub fn main() -> u8 {
-    let cli = match Cli::try_parse() {
+    let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             // where to print it is clap's choice; if that fails there is nobody to tell
@@ -108,6 +116,10 @@ pub fn main() -> u8 {
             return if error.use_stderr() { exit::USAGE } else { exit::DONE };
         }
     };
+    if matches!(cli.command, Command::Test(_) | Command::Record(_)) {
+        // what a run has to tell its operator is no news here
+        cli.global.quiet = cli.global.quiet.saturating_add(1);
+    }
     let logging = logging::Logging::start(&cli.global);
     match panic::catch_unwind(AssertUnwindSafe(|| dispatch(cli, &logging))) {
         Ok(Ok(code)) => code,
@@ -125,6 +137,8 @@ fn dispatch(cli: Cli, logging: &logging::Logging) -> anyhow::Result<u8> {
     match cli.command {
         Command::Run(args) => run::run(&args, cli.global.log_format, logging),
         Command::Validate(args) => validate::validate(&args),
+        Command::Test(args) => test::test(&args),
+        Command::Record(args) => record::record(&args),
         Command::Jq(args) => jq::jq(&args),
         Command::Graph(args) => graph::graph(&args),
         Command::Components(args) => components::components(&args),

@@ -31,6 +31,8 @@ pub struct Walker<'a> {
     mode: OutsideMode,
     /// Findings so far.
     pub diagnostics: Vec<Diagnostic>,
+    /// Stands before the environment of the process.
+    pub environment: BTreeMap<String, String>,
     /// Options by their path, `transforms/ocsf/file`.
     pub(super) spans: BTreeMap<String, OptionSpan>,
 }
@@ -38,7 +40,14 @@ pub struct Walker<'a> {
 impl<'a> Walker<'a> {
     /// A walker over a file whose relative paths start at `folder`.
     pub fn new(file: &'a Arc<SourceFile>, folder: &'a Path, mode: OutsideMode) -> Self {
-        Walker { file, folder, mode, diagnostics: Vec::new(), spans: BTreeMap::new() }
+        Walker {
+            file,
+            folder,
+            mode,
+            diagnostics: Vec::new(),
+            environment: BTreeMap::new(),
+            spans: BTreeMap::new(),
+        }
     }
 
     /// Reports an error.
@@ -343,7 +352,15 @@ impl<'a> Walker<'a> {
         if let Some(span) = self.spans.get_mut(path) {
             span.outside = true;
         }
-        match outside::get(outside, self.folder, self.mode) {
+        let given = match outside {
+            Outside::Env { name, .. } => self.environment.get(*name).cloned(),
+            _ => None,
+        };
+        let found = match given {
+            Some(given) => Ok(Some(given)),
+            None => outside::get(outside, self.folder, self.mode),
+        };
+        match found {
             Ok(Some(text)) => {
                 if is_free {
                     return Some(Value::from(text));

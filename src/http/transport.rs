@@ -33,8 +33,11 @@ pub enum Wire {
     /// The wire.
     #[default]
     Live,
-    /// Something in its place, or around it.
+    /// The wire with something around it that writes down what passes: one request after the other, so that
+    /// the same requests are made when it is played back.
     Through(Arc<MakeTransport>),
+    /// A recording in its place: one request after the other, and no limits to keep.
+    Played(Arc<MakeTransport>),
 }
 
 /// Makes a transport with the options that a client has.
@@ -45,6 +48,7 @@ impl std::fmt::Debug for Wire {
         f.write_str(match self {
             Wire::Live => "Live",
             Wire::Through(_) => "Through",
+            Wire::Played(_) => "Played",
         })
     }
 }
@@ -54,7 +58,7 @@ impl Wire {
     pub fn transport(&self, options: &ClientOptions) -> Result<Arc<dyn Transport>, HttpError> {
         match self {
             Wire::Live => live(options),
-            Wire::Through(make) => make(options),
+            Wire::Through(make) | Wire::Played(make) => make(options),
         }
     }
 }

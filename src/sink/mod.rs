@@ -15,6 +15,7 @@
 //! and a line in [`SPECS`].
 
 mod blackhole;
+mod collect;
 mod console;
 mod dead_letter;
 pub mod file;
@@ -32,6 +33,8 @@ use crate::event::{Derivation, Fault, Meta, Origin};
 use crate::jq::{Json, NotJson};
 use crate::state::Journal;
 
+pub use collect::Collected;
+pub(crate) use collect::Collecting;
 pub(crate) use console::append_pretty;
 pub(crate) use dead_letter::DeadLetters;
 

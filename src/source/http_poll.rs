@@ -14,7 +14,7 @@ use url::Url;
 use super::poll::{
     Code, Codec, Fixed, Partitions, Plan, Polled, Pull, RateLimit, RateScope, Spread, WindowOptions,
 };
-use super::{Source, SourceContext, SourceError, SourceFactory};
+use super::{Network, Source, SourceContext, SourceError, SourceFactory};
 use crate::config::{self, Check, Component, Program, Size, Start};
 use crate::http::ClientOptions;
 use crate::http::auth::AuthOption;
@@ -241,6 +241,10 @@ impl SourceFactory for Ready {
 
     async fn probe(&self, context: SourceContext) -> Option<Result<String, String>> {
         Some(super::poll::probe(&self.0, context).await)
+    }
+
+    fn network(&self) -> Option<Network<'_>> {
+        Some(Network { auth: self.0.auth.as_ref() })
     }
 }
 

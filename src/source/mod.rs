@@ -26,6 +26,7 @@ use serde_json::Value;
 
 use crate::config::Spec;
 use crate::event::Batch;
+use crate::http::auth::Auth;
 use crate::http::transport::Wire;
 
 pub use alerts::{Alerts, Working};
@@ -101,10 +102,22 @@ pub trait SourceFactory: Send + Sync {
         None
     }
 
+    /// What it asks over the network; `None` for one that asks nobody. Only that can be recorded.
+    fn network(&self) -> Option<Network<'_>> {
+        None
+    }
+
     /// Whether it only tells of the others, and ends when they have ended.
     fn watches(&self) -> bool {
         false
     }
+}
+
+/// The other side of a source.
+#[derive(Debug, Clone, Copy)]
+pub struct Network<'s> {
+    /// How it logs in there.
+    pub auth: Option<&'s Auth>,
 }
 
 /// A source at work.

@@ -108,6 +108,8 @@ pub struct Pipeline {
     pub(super) commit: Commit,
     pub(super) workers: Option<usize>,
     pub(super) plan: Plan,
+    /// How its sources reach the network.
+    pub(super) wire: Wire,
     /// Findings that do not keep it from running.
     pub warnings: Vec<Diagnostic>,
 }
@@ -155,6 +157,16 @@ pub enum LoadError {
 
 /// Reads and checks a pipeline file.
 pub fn load(path: &Path, mode: OutsideMode, once: bool) -> Result<Pipeline, LoadError> {
+    load_given(path, mode, once, &BTreeMap::new())
+}
+
+/// Reads and checks a pipeline file. `environment` stands before that of the process.
+pub fn load_given(
+    path: &Path,
+    mode: OutsideMode,
+    once: bool,
+    environment: &BTreeMap<String, String>,
+) -> Result<Pipeline, LoadError> {
     let text =
         std::fs::read_to_string(path).map_err(|error| LoadError::Unreadable(path.to_path_buf(), error))?;
     let file = SourceFile::new(path, text);
@@ -162,8 +174,9 @@ pub fn load(path: &Path, mode: OutsideMode, once: bool) -> Result<Pipeline, Load
         Some(parent) => parent,
         None => Path::new(""),
     };
-    let mut loader =
-        Loader { file: &file, folder, once, walker: Walker::new(&file, folder, mode), found: Vec::new() };
+    let mut walker = Walker::new(&file, folder, mode);
+    walker.environment.clone_from(environment);
+    let mut loader = Loader { file: &file, folder, once, walker, found: Vec::new() };
     let parts = loader.pipeline();
     let mut diagnostics = std::mem::take(&mut loader.walker.diagnostics);
     diagnostics.append(&mut loader.found);
@@ -175,6 +188,7 @@ pub fn load(path: &Path, mode: OutsideMode, once: bool) -> Result<Pipeline, Load
             commit: options.commit,
             workers: options.workers,
             plan,
+            wire: Wire::default(),
             warnings: diagnostics,
             file,
         }),

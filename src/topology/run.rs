@@ -95,7 +95,7 @@ pub async fn run(pipeline: Pipeline, options: RunOptions) -> Result<Outcome, Str
     let store = crate::sink::blocking(|| Store::open(data_dir.path())).map_err(|error| error.to_string())?;
     raise_open_files();
 
-    let Pipeline { file, commit, workers, plan, .. } = pipeline;
+    let Pipeline { file, commit, workers, plan, wire, .. } = pipeline;
     let plan = Arc::new(plan);
     let workers = workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let best_effort: Vec<_> =
@@ -113,7 +113,7 @@ pub async fn run(pipeline: Pipeline, options: RunOptions) -> Result<Outcome, Str
             .map(|node| Arc::new(Mutex::new((!node.factory.watches()).then(|| alerts.working()))))
             .collect(),
         alerts,
-        wire: Wire::default(),
+        wire,
         reset_hint: Arc::from(format!("jaquard state {} --reset", file.shown)),
         best_effort,
         plan,

@@ -387,6 +387,11 @@ pub(super) fn login_of(request: &Request) -> Option<String> {
     request.headers.values().any(http::HeaderValue::is_sensitive).then(|| "header".to_owned())
 }
 
+/// Whether a header tells how long to wait.
+pub(super) fn is_limit(name: &str) -> bool {
+    name == "retry-after" || RESPONSE_HEADER_FAMILIES.iter().any(|family| name.starts_with(family))
+}
+
 fn is_login(name: &HeaderName) -> bool {
     name == AUTHORIZATION || name == PROXY_AUTHORIZATION
 }

@@ -13,6 +13,7 @@ use super::window::Windows;
 use crate::config::{self, Start};
 use crate::http::ClientOptions;
 use crate::http::auth::Auth;
+use crate::http::transport::Wire;
 use crate::jq::{Limits, Program};
 
 /// A polled source, ready to be built.
@@ -51,6 +52,18 @@ pub(in crate::source) struct Plan {
     pub(in crate::source) limits: Limits,
     /// What to check when the server answers with a status.
     pub(in crate::source) hints: Vec<Hint>,
+}
+
+impl Plan {
+    /// The plan over a wire. What is recorded or played back asks for one thing after the other, so that it asks
+    /// for the same again; a recording has no limits to keep.
+    pub(super) fn over(self: &Arc<Self>, wire: &Wire) -> Arc<Plan> {
+        match wire {
+            Wire::Live => self.clone(),
+            Wire::Through(_) => Arc::new(Plan { concurrency: 1, ..(**self).clone() }),
+            Wire::Played(_) => Arc::new(Plan { concurrency: 1, rate_limit: None, ..(**self).clone() }),
+        }
+    }
 }
 
 /// How the pages of one resource are asked for and read.

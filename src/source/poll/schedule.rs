@@ -63,7 +63,7 @@ impl Polled {
         let (sender, batches) = mpsc::channel(AHEAD);
         let (stop, stopped) = watch::channel(false);
         let (report, end) = oneshot::channel();
-        let turns = Turns::new(plan, &context, sender)?;
+        let turns = Turns::new(&plan.over(&context.wire), &context, sender)?;
         let schedule = Schedule {
             recorded: Recorded::new(context.rows),
             turns: Arc::new(turns),
@@ -130,6 +130,7 @@ enum Presence {
 }
 
 /// What is known of a partition between its turns.
+#[allow(clippy::struct_excessive_bools, reason = "each is known by itself")]
 struct Entry {
     /// `None` while its turn is on.
     partition: Option<Partition>,

@@ -78,11 +78,11 @@ impl Span {
             return None;
         }
         let middle = self.start + length / 2;
-        let middle = (middle - middle.rem_euclid(SHORTEST)).max(self.start);
-        Some((
-            Span { start: self.start, end: middle },
-            Span { start: (middle - 1).max(self.start), end: self.end },
-        ))
+        let middle = middle - middle.rem_euclid(SHORTEST);
+        // each half has to be shorter than the whole
+        let middle = if middle <= self.start + 1 { middle + SHORTEST } else { middle };
+        (middle < self.end)
+            .then(|| (Span { start: self.start, end: middle }, Span { start: middle - 1, end: self.end }))
     }
 }
 
@@ -139,5 +139,26 @@ mod tests {
         let (one, two) = Span { start: 0, end: 5_001 }.halves().unwrap();
         assert_eq!((one.start, one.end, two.start, two.end), (0, 2_000, 1_999, 5_001));
         assert_eq!(Span { start: 0, end: 1_000 }.halves(), None);
+        // cut again and again, every span comes to an end, and nothing is left out
+        for start in [0, 1, 500, 999, 1_000, 1_001] {
+            for end in start + 1..start + 9_000 {
+                let mut spans = vec![Span { start, end }];
+                let mut reached = start;
+                while let Some(span) = spans.pop() {
+                    match span.halves() {
+                        Some((one, two)) => {
+                            let length = span.end - span.start;
+                            assert!(one.end - one.start < length && two.end - two.start < length);
+                            spans.extend([two, one]);
+                        }
+                        None => {
+                            assert!(span.start <= reached);
+                            reached = span.end;
+                        }
+                    }
+                }
+                assert_eq!(reached, end);
+            }
+        }
     }
 }
