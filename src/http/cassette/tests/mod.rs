@@ -54,7 +54,7 @@ fn digest() -> Auth {
 
 fn service_account() -> Auth {
     auth(
-        json!({"type": "service_account", "client_id": "mdb_sa_id_fake", "client_secret": "fake-client-secret"}),
+        json!({"type": "service_account", "client_id": "mdb_sa_id_fake", "client_secret": "fake-client-secret", "revoke": true}),
     )
 }
 
@@ -209,7 +209,9 @@ async fn tokens_are_granted_refused_and_revoked_again() {
     {
         assert!(text.contains(present), "{present} in\n{text}");
     }
-    let other = auth(json!({"type": "service_account", "client_id": "other", "client_secret": "other"}));
+    let other = auth(
+        json!({"type": "service_account", "client_id": "other", "client_secret": "other", "revoke": true}),
+    );
     assert_eq!(replayed(player(&tape), &other, address, &project).await, seen);
 }
 
