@@ -168,3 +168,111 @@ fn what_makes_no_sense_is_said_before_anything_is_asked() {
         assert!(run.stderr.contains(expected), "{options}\n{}", run.stderr);
     }
 }
+
+/// What a server has to tell: pages by number, each a list of ids; then the same again, forever.
+fn scripted(pages: &'static [&'static str]) -> (String, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let handler = move || {
+                let at = count.fetch_add(1, Ordering::SeqCst);
+                async move { pages[at % pages.len()] }
+            };
+            let moved = || async { (StatusCode::FOUND, [(header::LOCATION, "https://login.example.com/")]) };
+            let router = Router::new().route("/", get(moved)).route("/feed", get(handler));
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            sender.send(format!("http://{}", listener.local_addr().unwrap())).unwrap();
+            axum::serve(listener, router).await.unwrap();
+        });
+    });
+    (receiver.recv().unwrap(), asked)
+}
+
+fn ids(workspace: &Workspace) -> Vec<String> {
+    let value = |line: &String| serde_json::from_str::<Value>(line).unwrap();
+    workspace.lines("out.ndjson").iter().map(|line| value(line)["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn what_a_feed_shows_again_after_a_pause_is_still_known() {
+    let (base, _) =
+        scripted(&[r#"[{"id":"a"},{"id":"b"}]"#, r#"[{"id":"a"}]"#, r#"[{"id":"b"},{"id":"c"}]"#]);
+    let workspace = Workspace::new();
+    let source = format!("[sources.api]\ntype = \"http_poll\"\nurl = \"{base}/feed\"\nid = \".id\"\n");
+    workspace.write("pipeline.toml", format!("data_dir = \"state\"\n{source}{SINK}"));
+    for _ in 0..6 {
+        workspace.run(&["run", "--once", "pipeline.toml"]).expect_code(0);
+    }
+    assert_eq!(ids(&workspace), ["a", "b", "c"]);
+}
+
+#[test]
+fn a_long_run_of_pages_is_read_to_its_end_also_with_a_state_that_only_the_last_page_has() {
+    let base = serve();
+    let workspace = Workspace::new();
+    let source = format!(
+        "[sources.api]\ntype = \"http_poll\"\nbase_url = \"{base}\"\nurl = \"/offsets\"\nquery = {{ offset = 0, limit = 1 }}\n\
+         records = '[range(7) as $n | .body.items[] | {{id: \"\\(.id)-\\($n)\"}}][]'\n\
+         next = 'if $page > 120 then null else {{ query: {{ offset: ($page % 23) }} }} end'\n\
+         state = 'if $page > 120 then {{done: true}} else $state end'\nid = '\"\\(.id)-\\($page)\"'\nstart = \"all\"\n"
+    );
+    workspace.write("pipeline.toml", format!("data_dir = \"state\"\n{source}{SINK}"));
+    let run = workspace.run(&["run", "--once", "pipeline.toml"]).expect_code(0);
+    assert!(run.stderr.contains(&format!("read={}", 121 * 7)), "{}", run.stderr);
+}
+
+#[test]
+fn a_cursor_that_stays_where_it_is_ends_the_run() {
+    let (base, asked) = scripted(&[r#"{"items":[{"id":"x"}],"cursor":"same"}"#]);
+    let workspace = Workspace::new();
+    let source = format!(
+        "[sources.api]\ntype = \"http_poll\"\nbase_url = \"{base}\"\nrequest = '{{url: \"/feed\", query: {{cursor: $state}}}}'\n\
+         records = '.body.items[]'\nnext = '{{query: {{cursor: .body.cursor}}}}'\nstate = '.body.cursor'\nid = '.id'\nstart = \"all\"\n"
+    );
+    workspace.write("pipeline.toml", format!("data_dir = \"state\"\n{source}{SINK}"));
+    workspace.run(&["run", "--once", "pipeline.toml"]).expect_code(0);
+    assert_eq!(ids(&workspace), ["x"]);
+    assert!(asked.load(std::sync::atomic::Ordering::SeqCst) <= 3);
+}
+
+#[test]
+fn a_server_whose_front_page_leads_elsewhere_still_tells_its_clock() {
+    let (base, _) = scripted(&[r#"[{"id":"a"}]"#]);
+    let workspace = Workspace::new();
+    let source = format!(
+        "[sources.api]\ntype = \"http_poll\"\nbase_url = \"{base}\"\nurl = \"/feed\"\nid = '.id'\nwindow = {{}}\nstart = \"2026-01-01T00:00:00Z\"\nauth = {{ type = \"bearer\", token = \"hidden\" }}\n"
+    );
+    workspace.write("pipeline.toml", format!("data_dir = \"state\"\n{source}{SINK}"));
+    workspace.run(&["run", "--once", "pipeline.toml"]).expect_code(0);
+    // this server takes no notice of windows: each of them holds the same record
+    assert!(ids(&workspace).iter().all(|id| id == "a"));
+}
+
+#[test]
+fn a_closed_output_and_alerts_alone_end_a_run() {
+    let workspace = Workspace::new();
+    workspace.write(
+        "pipeline.toml",
+        "data_dir = \"state\"\n[sources.made]\ntype = \"generate\"\nshape = \"mongodb_atlas/organization_events\"\ncount = 100000\n\
+         [sources.alerts]\ntype = \"alerts\"\n[sinks.screen]\ntype = \"console\"\ninputs = [\"made\"]\n\
+         [sinks.notices]\ntype = \"file\"\ninputs = [\"alerts\"]\npath = \"alerts.ndjson\"\n",
+    );
+    let mut child = workspace
+        .command(&["run", "--once", "pipeline.toml"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+    workspace.write(
+        "alone.toml",
+        "data_dir = \"alone\"\n[sources.alerts]\ntype = \"alerts\"\n[sinks.s]\ntype = \"blackhole\"\ninputs = [\"alerts\"]\n",
+    );
+    workspace.run(&["run", "--once", "alone.toml"]).expect_code(0);
+}

@@ -364,7 +364,7 @@ fn a_token_that_ends_within_a_window_is_renewed() {
 #[test]
 fn a_time_with_a_fraction_is_a_time() {
     let scenario = |stage: &Stage, subject: &mut dyn Subject| {
-        stage.happened(&[3600.0, 3500.5, 3400.123_456]);
+        stage.happened(&[3_600.0, 3_500.5, 3_400.123_456]);
         subject.poll();
     };
     let play = Play { config: empty(), stream: Stream::Organization, options: "", scenario: &scenario };

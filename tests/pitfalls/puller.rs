@@ -152,6 +152,7 @@ pub(crate) enum Tokens {
 }
 
 /// Everything that can be done wrong.
+#[allow(clippy::struct_excessive_bools, reason = "each is a mistake of its own")]
 #[derive(Clone)]
 pub(crate) struct Policy {
     pub(crate) from: From,
@@ -615,6 +616,7 @@ pub(crate) fn gmt_only(text: &str) -> Option<Time> {
 }
 
 /// The same, and 1970 for whatever it cannot read.
+#[allow(clippy::unnecessary_wraps, reason = "one of several readers of times")]
 pub(crate) fn gmt_or_1970(text: &str) -> Option<Time> {
     Some(gmt_only(text).unwrap_or_default())
 }

@@ -384,7 +384,7 @@ impl Turns {
         partition.snapshots.insert(key.clone(), snapshot);
         partition.write_cursor(self.fetcher.clock.get().unwrap_or_default(), &mut rows);
         // a content that comes under a number that another one had is another event
-        let identity = format!("{key}\0{}", content_digest);
+        let identity = format!("{key}\0{content_digest}");
         let event = Event { offset: xxh3_128(identity.as_bytes()), payload: payload(record.content) };
         let fetched = fetched_at(response);
         self.emit(partition, vec![event], rows, Some((fetched, Some(sequence)))).await
