@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use tokio::time::Instant;
 
-use super::digest::{Credentials, Digest, Next, Signed};
+use super::digest::{Credentials, Digest, Next, Refusal, Signed};
 use super::oauth::{Endpoint, Grant, Secret as Token, Token as Lease, TokenError, TokenKeeper, parse_grant};
 use super::transport::Transport;
 use super::{HttpError, Request, Response};
@@ -352,6 +352,10 @@ impl Signer {
             (Signer::Digest(digest), Mark::Digest(signed)) => {
                 match digest.challenged(signed.as_ref(), &response.headers, attempt) {
                     Next::Retry => Ok(true),
+                    // nonces that run out under one's hands say nothing about the key
+                    Next::Refused(refusal @ Refusal::TooOften) => {
+                        Err(HttpError::Connection(refusal.to_string()))
+                    }
                     Next::Refused(refusal) => Err(HttpError::Login(refusal.to_string())),
                 }
             }
