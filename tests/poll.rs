@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jaquard::testkit::fake_api::{
-    Auth, Clock, Config, Digest, FakeApi, Faults, Partition, RateLimits, ServiceAccount,
+    Auth, Clock, Config, Digest, FakeApi, Faults, Partition, RateLimits, RateSet, ServiceAccount,
 };
 use support::{Random, Workspace, pause};
 
@@ -270,7 +270,12 @@ fn killed_at_any_moment_the_cursor_of_a_stream_loses_and_repeats_nothing() {
         before: Duration::from_hours(48),
         after: Duration::from_hours(12),
         clock: Clock { speed: 600.0, ..Clock::default() },
-        limits: RateLimits::off(),
+        // told but never reached: its reset is by a clock that runs 600 times too fast
+        limits: RateLimits::off().with(RateSet::AtlassianUser, 1_000_000, 1_000_000).with(
+            RateSet::AtlassianPath,
+            1_000_000,
+            1_000_000,
+        ),
         faults: Faults {
             collisions: 0.2,
             slow_by: Duration::from_millis(50),
@@ -419,7 +424,7 @@ fn rustix_terminate(child: &std::process::Child) {
 
 #[test]
 fn requests_stay_within_the_budget_and_tokens_are_not_asked_for_again_and_again() {
-    use jaquard::testkit::fake_api::{RateSet, Refill};
+    use jaquard::testkit::fake_api::Refill;
     let limits = RateLimits { refill: Refill::Continuous, ..RateLimits::default() }.with(
         RateSet::ProjectEvents,
         20,
