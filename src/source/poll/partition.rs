@@ -95,6 +95,11 @@ impl Partition {
         format!("snapshot/{}/", self.key)
     }
 
+    /// Whether the cursor is not what was recorded last.
+    pub(super) fn is_moved(&self) -> bool {
+        self.cursor.as_ref() != self.kept.as_ref().map(|(cursor, _)| cursor)
+    }
+
     /// Adds the cursor to the rows of a batch.
     pub(super) fn write_cursor(&mut self, clock: i64, rows: &mut CursorRows) {
         if let Some(cursor) = &self.cursor {

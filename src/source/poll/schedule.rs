@@ -129,8 +129,20 @@ enum Presence {
     Parked,
 }
 
+impl Failure {
+    /// How long to wait after so many failures in a row.
+    fn doubled_wait(&self, failures: u32) -> Duration {
+        let (first, longest) = if self.is_temporary { SOON } else { LATER };
+        first.saturating_mul(1 << (failures - 1).min(16)).min(longest)
+    }
+
+    /// How long the server asked to wait, within reason.
+    fn asked_wait(&self) -> Duration {
+        self.wait.unwrap_or_default().min(LONGEST)
+    }
+}
+
 /// What is known of a partition between its turns.
-#[allow(clippy::struct_excessive_bools, reason = "each is known by itself")]
 struct Entry {
     /// `None` while its turn is on.
     partition: Option<Partition>,
@@ -269,11 +281,10 @@ impl Schedule {
                     self.given_up.push(format!("{whose}{}{help}", failure.message));
                     return;
                 }
-                let (first, longest) = if failure.is_temporary { SOON } else { LATER };
-                let doubled = first.saturating_mul(1 << (failures - 1).min(16)).min(longest);
+                let doubled = failure.doubled_wait(failures);
                 // a number of its own spreads partitions that failed together
                 let spread = doubled.mul_f64(0.5 + 0.5 * ((self.number % 97) as f64 / 97.0));
-                spread.max(failure.wait.unwrap_or_default().min(LONGEST))
+                spread.max(failure.asked_wait())
             }
         };
         self.plan_turn(id, wait);
@@ -530,9 +541,8 @@ impl Discovery {
 
     fn failed(&mut self, failure: &Failure) -> u32 {
         self.failures += 1;
-        let (first, longest) = if failure.is_temporary { SOON } else { LATER };
-        let wait = first.saturating_mul(1 << (self.failures - 1).min(16)).min(longest);
-        self.next = Some(Instant::now() + wait.max(failure.wait.unwrap_or_default().min(LONGEST)));
+        let wait = failure.doubled_wait(self.failures).max(failure.asked_wait());
+        self.next = Some(Instant::now() + wait);
         self.failures
     }
 

@@ -331,8 +331,7 @@ impl Turns {
         partition.seen.carry_over(before, &run.sighted);
         partition.seen.write(&partition.seen_prefix(), &mut rows);
         partition.seen.expire(before, &partition.seen_prefix(), &mut rows);
-        let is_moved = partition.cursor.as_ref() != partition.kept.as_ref().map(|(cursor, _)| cursor);
-        if !rows.is_empty() || is_moved {
+        if !rows.is_empty() || partition.is_moved() {
             partition.write_cursor(now, &mut rows);
             self.emit(partition, Vec::new(), rows, None).await?;
         }
@@ -378,13 +377,12 @@ impl Turns {
             return Ok(());
         }
         let sequence = last.map_or(0, |last| last.sequence + 1);
-        let content_digest = digest.clone();
+        // a content that comes under a number that another one had is another event
+        let identity = format!("{key}\0{digest}");
         let snapshot = Snapshot { digest, sequence };
         let mut rows = vec![(format!("{}{key}", partition.snapshot_prefix()), Some(snapshot.to_row()))];
-        partition.snapshots.insert(key.clone(), snapshot);
+        partition.snapshots.insert(key, snapshot);
         partition.write_cursor(self.fetcher.clock.get().unwrap_or_default(), &mut rows);
-        // a content that comes under a number that another one had is another event
-        let identity = format!("{key}\0{content_digest}");
         let event = Event { offset: xxh3_128(identity.as_bytes()), payload: payload(record.content) };
         let fetched = fetched_at(response);
         self.emit(partition, vec![event], rows, Some((fetched, Some(sequence)))).await
@@ -477,8 +475,7 @@ impl Turns {
                 if let Some(cursor) = &mut partition.cursor {
                     cursor.state = state;
                 }
-                let is_moved = partition.cursor.as_ref() != partition.kept.as_ref().map(|(cursor, _)| cursor);
-                if is_moved {
+                if partition.is_moved() {
                     partition.write_cursor(self.fetcher.clock.get().unwrap_or_default(), &mut rows);
                 }
             } else {
