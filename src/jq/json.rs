@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::identity::identity;
 use super::value::{Doc, Obj, Str, Val};
+use super::view::View;
 use super::write::{self, NotJson, WriteLimits};
 use crate::event::json::{self, JsonError};
 
@@ -67,6 +68,11 @@ impl Json {
         }
         let doc = &self.doc;
         self.value.get_or_insert_with(|| doc.as_ref().map_or(Val::Null, Doc::root))
+    }
+
+    /// The value, to look at.
+    pub fn view(&mut self) -> View<'_> {
+        View::of(self.value())
     }
 
     /// The document that the value was read from.

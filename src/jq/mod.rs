@@ -28,6 +28,7 @@ mod run;
 mod syntax;
 mod template;
 mod value;
+mod view;
 mod write;
 
 pub use compile::{CompileError, Compiled, MAIN, Position, Program, compile, compile_given, compile_with};
@@ -38,6 +39,7 @@ pub use memory::CountingAllocator;
 pub(crate) use run::panic_message;
 pub use run::{Engine, Reason, RunError, Runner, with_stack};
 pub use template::{Template, TemplateError};
+pub use view::{Kind, View, append_to_path};
 pub use write::{NotJson, WriteLimits};
 
 /// `name/arity` of every function that a program finds.

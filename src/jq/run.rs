@@ -13,6 +13,7 @@ use super::jaq;
 use super::json::Json;
 use super::limits::Limits;
 use super::value::{self, Cause, Exn, Raised, Val};
+use super::view::View;
 use super::write::{self, NotJson, WriteLimits};
 use crate::event::Meta;
 
@@ -346,7 +347,7 @@ impl Runner {
                 Some(mine) if std::rc::Rc::ptr_eq(mine, doc) => doc.path_to(offset),
                 _ => None,
             });
-            (path, clipped(&subject))
+            (path, View::of(&subject).excerpt(EXCERPT))
         });
         let (reason, subject) = match error.cause {
             Cause::Halt => (Reason::Halted, None),
@@ -414,17 +415,6 @@ fn bounded<T>(limits: &Limits, evaluate: impl FnOnce() -> T) -> std::thread::Res
     value::drain_deferred();
     value::set_floor(floor_before);
     evaluated
-}
-
-/// The beginning of a value's text.
-fn clipped(value: &Val) -> String {
-    let mut text = write::excerpt(value, EXCERPT);
-    if text.len() > EXCERPT {
-        let end = (0..=EXCERPT).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }
 
 /// What a panic said.

@@ -22,7 +22,7 @@ use std::rc::Rc;
 use num_bigint::BigInt;
 
 pub(in crate::jq) use deep::{drain as drain_deferred, guard, set_floor};
-pub(in crate::jq) use doc::{Doc, Raw};
+pub(in crate::jq) use doc::{Doc, Raw, append_key};
 pub(in crate::jq) use failure::{Cause, Exn, Raised, clip, raise};
 pub(in crate::jq) use number::{append_float, append_number_identity, is_nan, parse_literal};
 pub(in crate::jq) use object::Obj;

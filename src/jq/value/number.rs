@@ -30,7 +30,7 @@ impl Decimal {
         std::str::from_utf8(self.doc.text_at(self.at, self.len).unwrap_or_default()).unwrap_or("0")
     }
 
-    fn is_integer(&self) -> bool {
+    pub(in crate::jq) fn is_integer(&self) -> bool {
         !self.text().bytes().any(|b| matches!(b, b'.' | b'e' | b'E'))
     }
 
