@@ -56,13 +56,12 @@ impl Total {
         self.hit == self.all
     }
 
-    /// The share that was reached, of 100; below it as long as any is missing.
+    /// The share that was reached, of 100, rounded down to tenths: 100 only if nothing is missing.
     pub fn percent(self) -> f64 {
         if self.is_complete() {
             return 100.0;
         }
-        // fewer sites than a program has bytes: far from where a float is inexact
-        self.hit as f64 * 100.0 / self.all as f64
+        (self.hit * 1000 / self.all) as f64 / 10.0
     }
 
     fn of<'s>(sites: impl Iterator<Item = &'s Site>) -> Self {

@@ -8,7 +8,6 @@ use super::constant::fold;
 use super::delete;
 use super::lower::{Lowerer, Missing, PRELUDE, PRELUDE_FILE};
 use super::scope::{Binding, Node, Scope, find, push};
-use super::sites::SiteKind;
 use crate::jq::syntax::{self, Def, Kind as Syntax, Span};
 use crate::jq::value::Val;
 
@@ -227,12 +226,6 @@ impl<'a> Lowerer<'a> {
             // no other binding is found by the name of a function
             _ => self.make(Kind::Const(Val::Null), span),
         }
-    }
-
-    /// The body of a definition of the current file.
-    fn body(&mut self, def: &'a Def, scope: &Scope<'a>) -> Term {
-        let body = self.term(&def.body, scope);
-        self.marked(SiteKind::Function, def.span, body)
     }
 
     /// Inlines a definition: binds its parameters from number `at` on, then lowers its body.

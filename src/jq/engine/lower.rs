@@ -10,12 +10,12 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::code::{Code, Function, Kind, Outputs, Place, Slot, Step, StepKind, Term, TextPart};
-use super::constant::{extend, fold, is_literal, join, mark, number};
+use super::constant::{extend, fold, is_literal, join, number};
 use super::inline::SPECIALS;
 use super::native::Native;
 use super::natives::{self, format};
 use super::scope::{Binding, Scope, calls, push};
-use super::sites::{SiteKind, Sites, is_chain};
+use super::sites::{SiteKind, Sites};
 use super::special::is_not_null;
 use crate::jq::syntax::{self, Def, Kind as Syntax, Part, Span};
 use crate::jq::value::{Str, Val};
@@ -203,19 +203,6 @@ impl<'a> Lowerer<'a> {
         let at = self.place(span);
         self.terms += 1;
         Term::new(kind, at)
-    }
-
-    /// Counts evaluations of a term, if they are to be counted.
-    pub(super) fn marked(&self, kind: SiteKind, span: Span, term: Term) -> Term {
-        match self.site(kind, span) {
-            Some(site) => mark(vec![site], term),
-            None => term,
-        }
-    }
-
-    /// Number of a site of the current file.
-    fn site(&self, kind: SiteKind, span: Span) -> Option<u32> {
-        self.sites?.find(Place { file: self.file, span }, kind)
     }
 
     pub(super) fn missing(&mut self, span: Span, what: Missing) -> Term {
@@ -575,65 +562,6 @@ impl<'a> Lowerer<'a> {
             term = join(first, term, at);
         }
         fold(term)
-    }
-
-    /// The right side of `and` and `or`.
-    fn operand(&mut self, right: &'a syntax::Term, scope: &Scope<'a>) -> Term {
-        let term = self.term(right, scope);
-        self.marked(SiteKind::Operand, right.span, term)
-    }
-
-    /// `left // right`
-    fn alternative(&mut self, left: &'a syntax::Term, right: &'a syntax::Term, scope: &Scope<'a>) -> Kind {
-        let mut preferred = self.term(left, scope);
-        if let Some(site) = self.site(SiteKind::Preferred, left.span) {
-            let at = preferred.at;
-            preferred = Term::new(Kind::MarkTrue(site, Box::new(preferred)), at);
-        }
-        let mut alternative = self.term(right, scope);
-        if !is_chain(right) {
-            alternative = self.marked(SiteKind::Alternative, right.span, alternative);
-        }
-        Kind::Alternative(Box::new(preferred), Box::new(alternative))
-    }
-
-    pub(super) fn condition(
-        &mut self,
-        branches: &'a [(syntax::Term, syntax::Term)],
-        otherwise: Option<&'a syntax::Term>,
-        scope: &Scope<'a>,
-        span: Span,
-    ) -> Term {
-        self.branch(branches, SiteKind::Then, otherwise, scope, span)
-    }
-
-    /// An `if` from one of its conditions on.
-    fn branch(
-        &mut self,
-        branches: &'a [(syntax::Term, syntax::Term)],
-        first: SiteKind,
-        otherwise: Option<&'a syntax::Term>,
-        scope: &Scope<'a>,
-        span: Span,
-    ) -> Term {
-        let Some(((condition, then), rest)) = branches.split_first() else {
-            return match otherwise {
-                Some(otherwise) => {
-                    let term = self.term(otherwise, scope);
-                    self.marked(SiteKind::Else, otherwise.span, term)
-                }
-                None => {
-                    self.uses_input();
-                    let term = self.make(Kind::Input, span);
-                    self.marked(SiteKind::OmittedElse, span, term)
-                }
-            };
-        };
-        let condition = self.term(condition, scope);
-        let lowered = self.term(then, scope);
-        let then = self.marked(first, then.span, lowered);
-        let otherwise = self.branch(rest, SiteKind::Elif, otherwise, scope, span);
-        self.make(Kind::If(Box::new(condition), Box::new(then), Box::new(otherwise)), span)
     }
 
     pub(super) fn path(

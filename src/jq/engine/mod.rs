@@ -13,6 +13,7 @@ mod each;
 mod eval;
 mod inline;
 mod lower;
+mod marks;
 mod native;
 mod natives;
 mod paths;
