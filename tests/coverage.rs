@@ -41,13 +41,16 @@ fn run(runner: &mut Runner, text: &str) -> Outcome {
     (outputs, result)
 }
 
+/// A runner that counts, after these events. What they come to is the same without counting.
+#[track_caller]
 fn covered(program: &Arc<Program>, args: &Value, events: &[&str]) -> Runner {
-    let mut runner = Runner::new(program.clone(), args, Limits::default());
-    runner.cover();
+    let mut plain = Runner::new(program.clone(), args, Limits::default());
+    let mut counting = Runner::new(program.clone(), args, Limits::default());
+    counting.cover();
     for event in events {
-        drop(run(&mut runner, event));
+        assert_eq!(run(&mut counting, event), run(&mut plain, event), "{event}");
     }
-    runner
+    counting
 }
 
 /// `line:column kind hits` of each site of a file.
