@@ -46,6 +46,7 @@ pub mod config;
 pub mod event;
 pub mod http;
 pub mod jq;
+pub mod schema;
 pub mod sink;
 pub mod source;
 pub mod state;

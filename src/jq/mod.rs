@@ -34,6 +34,7 @@ mod write;
 pub use compile::{CompileError, Compiled, MAIN, Position, Program, compile, compile_given, compile_with};
 pub use engine::{DOCS, Doc, Example};
 pub use json::Json;
+pub use library::time::Instant;
 pub use limits::Limits;
 pub use memory::CountingAllocator;
 pub(crate) use run::panic_message;

@@ -1,0 +1,3 @@
+//! What events should look like, and whether they do.
+
+pub mod log_type;
