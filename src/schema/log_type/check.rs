@@ -152,6 +152,8 @@ pub struct Failure {
     pub expected: String,
     /// What is there; nothing if that is missing.
     pub got: String,
+    /// Whether it is a required field that is missing or null.
+    pub is_missing: bool,
 }
 
 impl fmt::Display for Failure {
@@ -583,7 +585,7 @@ impl Pass {
             kind => format!("the {} {}", kind.name(), got.excerpt(EXCERPT)),
         };
         let path = text_of(&self.trail, field.map(|field| &*field.name));
-        Box::new(Failure { path, expected: expected.to_owned(), got })
+        Box::new(Failure { path, expected: expected.to_owned(), got, is_missing: false })
     }
 }
 
@@ -597,6 +599,7 @@ fn missing(object: &Object, value: View<'_>, trail: &[Step]) -> Option<Failure> 
         path: text_of(trail, Some(&field.name)),
         expected: format!("{} (required)", field.element.kind.name()),
         got: value.member(&field.name, |_| "null").unwrap_or("nothing").to_owned(),
+        is_missing: true,
     })
 }
 

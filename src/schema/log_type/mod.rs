@@ -25,6 +25,7 @@
 //! ```
 
 mod check;
+pub mod drift;
 mod indicator;
 mod library;
 mod load;
