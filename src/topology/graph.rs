@@ -14,7 +14,7 @@ use crate::event::{Fault, Meta};
 use crate::jq::{Json, Limits};
 use crate::sink::{Encoder, Sink, SinkContext, SinkError, SinkFactory};
 use crate::source::{Source, SourceContext, SourceError, SourceFactory};
-use crate::transform::{Outputs, Transform, TransformFactory};
+use crate::transform::{Outputs, Transform, TransformContext, TransformFactory};
 
 /// A component as the file declares it, checked for itself.
 pub(super) struct Declared {
@@ -115,7 +115,7 @@ impl TransformFactory for Unread {
         true
     }
 
-    fn instantiate(&self) -> Box<dyn Transform> {
+    fn instantiate(&self, _: &TransformContext) -> Box<dyn Transform> {
         Box::new(Nothing)
     }
 }

@@ -100,9 +100,9 @@ pub async fn run(pipeline: Pipeline, options: RunOptions) -> Result<Outcome, Str
     let workers = workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let best_effort: Vec<_> =
         plan.sinks.iter().map(|node| (!node.required).then(|| Arc::new(BestEffort::default()))).collect();
-    let pool = Pool::start(workers, &plan, &best_effort)
-        .map_err(|error| format!("cannot start workers: {error}"))?;
     let alerts = Alerts::default();
+    let pool = Pool::start(workers, &plan, &best_effort, &alerts)
+        .map_err(|error| format!("cannot start workers: {error}"))?;
     let running = Running {
         dead_letters: DeadLetters::new(data_dir.path()),
         ledgers: plan.sources.iter().map(|_| Arc::default()).collect(),

@@ -24,8 +24,9 @@ use crate::event::token::{Held, Outcome, Share, Token};
 use crate::event::{Batch, Derivation, Event, Fault, Meta, Origin, Payload, TextHash, error_record};
 use crate::jq::{Json, Limits, Runner, WriteLimits, panic_message};
 use crate::sink::{Delivery, Encoder, PartEvent};
+use crate::source::Alerts;
 use crate::testkit;
-use crate::transform::{Outputs, Transform};
+use crate::transform::{Outputs, Transform, TransformContext};
 use building::Building;
 use stage::Waiting;
 
@@ -59,15 +60,17 @@ impl Pool {
         threads: usize,
         plan: &Arc<Plan>,
         best_effort: &[Option<Arc<BestEffort>>],
+        alerts: &Alerts,
     ) -> std::io::Result<Self> {
         let (work, queue) = crossbeam_channel::unbounded();
         for number in 0..threads {
             let plan = plan.clone();
             let queue: Receiver<Work> = queue.clone();
             let best_effort = best_effort.to_vec();
+            let alerts = alerts.clone();
             Runner::worker_thread(format!("worker {number}")).spawn(move || {
                 Runner::enter_worker();
-                let mut worker = Worker::new(plan, best_effort);
+                let mut worker = Worker::new(plan, best_effort, &alerts);
                 // how much can wait here is bounded by the room of the sources
                 for work in queue {
                     worker.take(work);
@@ -111,6 +114,8 @@ impl<'a> Context<'a> {
 struct Worker {
     plan: Arc<Plan>,
     transforms: Vec<Box<dyn Transform>>,
+    /// By transform: what it is made with.
+    contexts: Vec<TransformContext>,
     steps: Vec<u64>,
     encoders: Vec<Box<dyn Encoder>>,
     best_effort: Vec<Option<Arc<BestEffort>>>,
@@ -126,9 +131,17 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(plan: Arc<Plan>, best_effort: Vec<Option<Arc<BestEffort>>>) -> Self {
+    fn new(plan: Arc<Plan>, best_effort: Vec<Option<Arc<BestEffort>>>, alerts: &Alerts) -> Self {
+        let context = |name: &Arc<str>| TransformContext { name: name.clone(), alerts: alerts.clone() };
+        let contexts: Vec<_> = plan.transforms.iter().map(|node| context(&node.name)).collect();
         Worker {
-            transforms: plan.transforms.iter().map(|node| node.factory.instantiate()).collect(),
+            transforms: plan
+                .transforms
+                .iter()
+                .zip(&contexts)
+                .map(|(node, context)| node.factory.instantiate(context))
+                .collect(),
+            contexts,
             steps: plan.transforms.iter().map(|node| xxh3_64(node.name.as_bytes())).collect(),
             encoders: plan.sinks.iter().map(|node| node.factory.encoder()).collect(),
             building: (0..=plan.sinks.len()).map(|_| None).collect(),
@@ -369,7 +382,7 @@ impl Worker {
         if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| transform.apply(json, &meta, &mut out)))
         {
             // its state is unknown now
-            self.transforms[at] = context.plan.transforms[at].factory.instantiate();
+            self.transforms[at] = context.plan.transforms[at].factory.instantiate(&self.contexts[at]);
             out.fail(Fault::new(
                 "panic",
                 format!("the component failed: {}", panic_message(payload.as_ref())),

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Outputs, Transform, TransformFactory, fault_of};
+use super::{Outputs, Transform, TransformContext, TransformFactory, fault_of};
 use crate::config::{Check, Component, Program};
 use crate::event::Meta;
 use crate::jq::{self, Json, Limits, Runner};
@@ -46,7 +46,7 @@ struct Ready {
 }
 
 impl TransformFactory for Ready {
-    fn instantiate(&self) -> Box<dyn Transform> {
+    fn instantiate(&self, _: &TransformContext) -> Box<dyn Transform> {
         Box::new(Copy(Runner::new(self.program.clone(), &self.args, self.limits.clone())))
     }
 }

@@ -16,6 +16,7 @@ mod dedupe;
 mod filter;
 mod jq;
 mod route;
+mod schema;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use serde_json::Value;
 use crate::config::Spec;
 use crate::event::{Fault, Meta};
 use crate::jq::{Json, MAIN, RunError};
+use crate::source::Alerts;
 use crate::state::Rows;
 
 /// All transform types.
@@ -32,6 +34,7 @@ pub const SPECS: &[Spec<dyn TransformFactory>] = &[
     Spec::of::<filter::Filter>(),
     Spec::of::<jq::Jq>(),
     Spec::of::<route::Route>(),
+    Spec::of::<schema::LogTypes>(),
 ];
 
 /// A configured transform: makes one copy per worker.
@@ -47,12 +50,21 @@ pub trait TransformFactory: Send + Sync {
     }
 
     /// A copy for one worker.
-    fn instantiate(&self) -> Box<dyn Transform>;
+    fn instantiate(&self, context: &TransformContext) -> Box<dyn Transform>;
 
     /// Its second half, if it keeps state.
     fn stateful(&self) -> Option<&dyn Stateful> {
         None
     }
+}
+
+/// What a copy of a transform is made with.
+#[derive(Debug, Clone)]
+pub struct TransformContext {
+    /// Name in the pipeline file.
+    pub name: Arc<str>,
+    /// Where alerts are raised.
+    pub alerts: Alerts,
 }
 
 /// A configured transform that keeps state.

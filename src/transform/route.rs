@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Outputs, Transform, TransformFactory, fault_of};
+use super::{Outputs, Transform, TransformContext, TransformFactory, fault_of};
 use crate::config::{Check, Component, Program};
 use crate::event::Meta;
 use crate::jq::{self, Json, Limits, Runner};
@@ -87,7 +87,7 @@ impl TransformFactory for Ready {
         output == self.routes.len()
     }
 
-    fn instantiate(&self) -> Box<dyn Transform> {
+    fn instantiate(&self, _: &TransformContext) -> Box<dyn Transform> {
         let runner =
             |program: &Arc<jq::Program>| Runner::new(program.clone(), &self.args, self.limits.clone());
         Box::new(Copy {

@@ -12,7 +12,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Outputs, Shared, SharedContext, Stateful, Transform, TransformFactory, fault_of};
+use super::{
+    Outputs, Shared, SharedContext, Stateful, Transform, TransformContext, TransformFactory, fault_of,
+};
 use crate::config::{Check, Component, Duration, Program};
 use crate::event::{Fault, Meta};
 use crate::jq::{self, Json, Limits, Runner};
@@ -82,7 +84,7 @@ struct Ready {
 }
 
 impl TransformFactory for Ready {
-    fn instantiate(&self) -> Box<dyn Transform> {
+    fn instantiate(&self, _: &TransformContext) -> Box<dyn Transform> {
         Box::new(Copy(Runner::new(self.program.clone(), &self.args, self.limits.clone())))
     }
 
