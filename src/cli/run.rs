@@ -165,6 +165,12 @@ fn report(outcome: &Result<Outcome, String>, args: &RunArgs, format: LogFormat) 
             LogFormat::Json => eprintln!("{}", line.to_json()),
         }
     }
+    for line in &outcome.validations {
+        match format {
+            LogFormat::Text => eprintln!("{line}"),
+            LogFormat::Json => eprintln!("{}", line.to_json()),
+        }
+    }
     let dead: u64 = outcome.ledger.iter().map(|line| line.dead_lettered).sum();
     if dead > 0 && outcome.dead_letters.exists() {
         tracing::warn!(events = dead, file = %outcome.dead_letters.display(), "there are dead letters");

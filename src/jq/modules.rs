@@ -4,7 +4,10 @@
 use std::path::{Path, PathBuf};
 
 /// Modules that every program can import.
-const BUILT_IN: &[(&str, &str)] = &[("oscf", include_str!("../../transforms/lib/oscf.jq"))];
+const BUILT_IN: &[(&str, &str)] = &[
+    ("ocsf", include_str!("../../transforms/lib/ocsf.jq")),
+    ("oscf", include_str!("../../transforms/lib/oscf.jq")),
+];
 
 /// Prefix of the shown path of a built-in module.
 const BUILT_IN_PREFIX: &str = "built-in:";

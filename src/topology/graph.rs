@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::load::Retry;
+use super::validation::Validation;
 use crate::config::{Diagnostic, SourceFile, nearest};
 use crate::event::json::{self, JsonError};
 use crate::event::{Fault, Meta};
@@ -25,6 +26,7 @@ pub(super) struct Declared {
     pub(super) required: bool,
     pub(super) retry: Retry,
     pub(super) limits: Limits,
+    pub(super) validation: Option<Arc<Validation>>,
     pub(super) part: Part,
 }
 
@@ -78,6 +80,8 @@ pub(super) struct TransformNode {
     pub(super) name: Arc<str>,
     pub(super) type_name: &'static str,
     pub(super) factory: Box<dyn TransformFactory>,
+    /// What its outputs are checked against.
+    pub(super) validation: Option<Arc<Validation>>,
     /// Name and readers of each output.
     pub(super) outputs: Vec<(String, Vec<Target>)>,
     pub(super) errors: Vec<Target>,
@@ -89,6 +93,8 @@ pub(super) struct SinkNode {
     pub(super) factory: Box<dyn SinkFactory>,
     pub(super) required: bool,
     pub(super) retry: Retry,
+    /// What its events are checked against.
+    pub(super) validation: Option<Arc<Validation>>,
     pub(super) errors: Vec<Target>,
 }
 
@@ -183,7 +189,8 @@ pub(super) fn link(
     let mut readers = Vec::new();
     let mut headers = Vec::new();
     for component in declared {
-        let Declared { name, type_name, header, inputs, required, retry, limits, part } = component;
+        let Declared { name, type_name, header, inputs, required, retry, limits, validation, part } =
+            component;
         let node = match part {
             Part::Source(factory) => {
                 plan.sources.push(SourceNode {
@@ -198,11 +205,13 @@ pub(super) fn link(
             }
             Part::Transform(factory) => {
                 let outputs = factory.outputs().into_iter().map(|output| (output, Vec::new())).collect();
-                plan.transforms.push(TransformNode { name, type_name, factory, outputs, errors: Vec::new() });
+                let errors = Vec::new();
+                plan.transforms.push(TransformNode { name, type_name, factory, validation, outputs, errors });
                 Node::Transform(plan.transforms.len() - 1)
             }
             Part::Sink(factory) => {
-                plan.sinks.push(SinkNode { name, type_name, factory, required, retry, errors: Vec::new() });
+                let errors = Vec::new();
+                plan.sinks.push(SinkNode { name, type_name, factory, required, retry, validation, errors });
                 Node::Sink(plan.sinks.len() - 1)
             }
         };
@@ -240,6 +249,12 @@ impl Plan {
             Node::Transform(at) => &self.transforms[at].name,
             Node::Sink(at) => &self.sinks[at].name,
         }
+    }
+
+    /// All validations, of transforms first.
+    pub(super) fn validations(&self) -> impl Iterator<Item = &Arc<Validation>> {
+        let transforms = self.transforms.iter().filter_map(|node| node.validation.as_ref());
+        transforms.chain(self.sinks.iter().filter_map(|node| node.validation.as_ref()))
     }
 
     fn nodes(&self) -> impl Iterator<Item = Node> + use<> {

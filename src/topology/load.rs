@@ -13,6 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::graph::{self, Declared, Plan};
+use super::validation::Validate;
 use crate::config::{
     Check, Diagnostic, Duration, Options, OutsideMode, Severity, Size, SourceFile, Spec, Walker, nearest,
 };
@@ -71,6 +72,8 @@ struct Common {
     /// How a write that failed is tried again.
     #[serde(default)]
     retry: Retry,
+    /// What every event that leaves the transform, or comes to the sink, has to fulfil.
+    validate: Option<Validate>,
 }
 
 /// How a write that failed is tried again. While it is, the sink's sources wait.
@@ -357,6 +360,8 @@ impl Loader<'_> {
             diagnostics: &mut self.found,
         };
         let component = (spec.check)(Value::Object(own), &mut check);
+        let validates = common.validate.is_some();
+        let validation = common.validate.and_then(|validate| validate.check(&mut check));
         if is_wrong {
             // what the check says of options that could be read stands; what it misses was written,
             // and is reported already
@@ -368,6 +373,9 @@ impl Loader<'_> {
             return None;
         }
         let component = component?;
+        if validates && validation.is_none() {
+            return None;
+        }
         let input_spans = (0..common.inputs.len())
             .map(|at| options.value(&format!("{path}/inputs/{at}")).unwrap_or_else(|| entry.header.clone()))
             .collect();
@@ -379,6 +387,7 @@ impl Loader<'_> {
             required: common.required,
             retry: common.retry,
             limits,
+            validation,
             part: part(component),
         })
     }
@@ -424,6 +433,7 @@ fn unread(entry: &Entry<'_>, all: &[Entry<'_>]) -> Declared {
         required: true,
         retry: Retry::default(),
         limits: Limits::default(),
+        validation: None,
         part: match entry.kind {
             0 => graph::Part::Source(unread),
             1 => graph::Part::Transform(unread),
@@ -455,8 +465,8 @@ fn with_common(component: &Value, kind: usize) -> Value {
     let limits = crate::config::schema_of::<Limits>();
     let taken: &[&str] = match kind {
         0 => &[],
-        1 => &["inputs"],
-        _ => &["inputs", "required", "retry"],
+        1 => &["inputs", "validate"],
+        _ => &["inputs", "required", "retry", "validate"],
     };
     let empty = Map::new();
     let object =

@@ -8,6 +8,7 @@
 //! * `stages`: what workers share of stateful transforms, and the order in which they get to it.
 //! * `source_task`, `sink_task`: one task each; the only owners of a source and a sink.
 //! * `epoch`: commits: all cursors and positions of a part of the graph in one transaction.
+//! * `validation`: what events have to fulfil before they go on.
 //! * `ledger`: read = delivered + filtered + dead-lettered + in flight.
 
 mod epoch;
@@ -19,6 +20,7 @@ mod run;
 mod sink_task;
 mod source_task;
 mod stages;
+mod validation;
 mod worker;
 
 pub use graph::{Edge, GraphView, NodeKind};
@@ -27,3 +29,4 @@ pub use load::{LoadError, Pipeline, load, load_given, pipeline_schema};
 pub(crate) use load::{TypeReference, all_types};
 pub use replay::{Pulled, Recording};
 pub use run::{Outcome, ProgressFn, RunOptions, Stop, default_data_dir, run};
+pub use validation::ValidationLine;

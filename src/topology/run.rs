@@ -17,6 +17,7 @@ use super::load::{Commit, Pipeline};
 use super::sink_task::{self, EDGE_QUEUE, SinkTask};
 use super::source_task::{self, Activity, BestEffortQueue, ORDER_QUEUE, SharedProgress, SourceTask};
 use super::stages::Stages;
+use super::validation::ValidationLine;
 use super::worker::Pool;
 use crate::http::transport::Wire;
 use crate::sink::{DeadLetters, Sink, SinkContext};
@@ -68,6 +69,8 @@ pub struct Outcome {
     pub ledger: Vec<LedgerLine>,
     /// Best effort sinks.
     pub best_effort: Vec<BestEffortLine>,
+    /// What the `validate` of components found.
+    pub validations: Vec<ValidationLine>,
     /// The dead-letter file.
     pub dead_letters: PathBuf,
     /// Why it ended before its time, if it did: an I/O error that no retry mended.
@@ -183,6 +186,7 @@ impl Running {
                 .zip(&self.best_effort)
                 .filter_map(|(sink, counters)| Some(counters.as_ref()?.line(&sink.name)))
                 .collect(),
+            validations: self.plan.validations().map(|validation| validation.line()).collect(),
             dead_letters: self.dead_letters.path().to_path_buf(),
             error,
         }

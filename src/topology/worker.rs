@@ -19,6 +19,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::graph::{Plan, Target};
 use super::ledger::BestEffort;
 use super::stages::Pass;
+use super::validation::{Checker, Validation};
 use crate::event::json::{self, Problem};
 use crate::event::token::{Held, Outcome, Share, Token};
 use crate::event::{Batch, Derivation, Event, Fault, Meta, Origin, Payload, TextHash, error_record};
@@ -118,6 +119,8 @@ struct Worker {
     contexts: Vec<TransformContext>,
     steps: Vec<u64>,
     encoders: Vec<Box<dyn Encoder>>,
+    /// What the events of each transform are checked with, and of each sink.
+    checkers: (Vec<Option<Checker>>, Vec<Option<Checker>>),
     best_effort: Vec<Option<Arc<BestEffort>>>,
     /// By sink; the last one is the dead-letter file.
     building: Vec<Option<Building>>,
@@ -134,6 +137,7 @@ impl Worker {
     fn new(plan: Arc<Plan>, best_effort: Vec<Option<Arc<BestEffort>>>, alerts: &Alerts) -> Self {
         let context = |name: &Arc<str>| TransformContext { name: name.clone(), alerts: alerts.clone() };
         let contexts: Vec<_> = plan.transforms.iter().map(|node| context(&node.name)).collect();
+        let checker = |validation: &Option<Arc<Validation>>| validation.as_ref().map(Validation::instantiate);
         Worker {
             transforms: plan
                 .transforms
@@ -142,6 +146,10 @@ impl Worker {
                 .map(|(node, context)| node.factory.instantiate(context))
                 .collect(),
             contexts,
+            checkers: (
+                plan.transforms.iter().map(|node| checker(&node.validation)).collect(),
+                plan.sinks.iter().map(|node| checker(&node.validation)).collect(),
+            ),
             steps: plan.transforms.iter().map(|node| xxh3_64(node.name.as_bytes())).collect(),
             encoders: plan.sinks.iter().map(|node| node.factory.encoder()).collect(),
             building: (0..=plan.sinks.len()).map(|_| None).collect(),
@@ -379,8 +387,13 @@ impl Worker {
         let mut out = self.spare_outputs.pop().unwrap_or_default();
         let meta = context.meta();
         let transform = &mut self.transforms[at];
-        if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| transform.apply(json, &meta, &mut out)))
-        {
+        let checker = &mut self.checkers.0[at];
+        if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| {
+            transform.apply(json, &meta, &mut out);
+            if let (Some(checker), None) = (checker, &out.fault) {
+                out.fault = out.emitted.iter_mut().find_map(|(_, event)| checker.check(event));
+            }
+        })) {
             // its state is unknown now
             self.transforms[at] = context.plan.transforms[at].factory.instantiate(&self.contexts[at]);
             out.fail(Fault::new(
@@ -447,7 +460,13 @@ impl Worker {
     fn sink(&mut self, context: Context<'_>, at: usize, mut json: Json, token: &Arc<Token>, held: Held<'_>) {
         let meta = context.meta();
         let encoder = &mut self.encoders[at];
-        let encoded = panic::catch_unwind(AssertUnwindSafe(|| encoder.partition(&mut json, &meta)));
+        let checker = &mut self.checkers.1[at];
+        let encoded = panic::catch_unwind(AssertUnwindSafe(|| {
+            match checker.as_mut().and_then(|checker| checker.check(&mut json)) {
+                Some(violation) => Err(violation),
+                None => encoder.partition(&mut json, &meta),
+            }
+        }));
         let partition = encoded.unwrap_or_else(|payload| {
             Err(Fault::new("panic", format!("the component failed: {}", panic_message(payload.as_ref()))))
         });
