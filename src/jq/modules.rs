@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const BUILT_IN: &[(&str, &str)] = &[("oscf", include_str!("../../transforms/lib/oscf.jq"))];
 
 /// Prefix of the shown path of a built-in module.
-const BUILT_IN_PREFIX: &str = "built-in:";
+pub(super) const BUILT_IN_PREFIX: &str = "built-in:";
 
 /// Finds the text of module `name`, asked for by the file `parent`.
 ///

@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::Verdict;
-use super::file::{Counts, Replay, TestFile};
+use super::file::{Counts, TestFile};
+use super::format::Replay;
 use super::report::difference;
 use crate::cli::record::counted;
 use crate::config::{Diagnostic, OutsideMode, Severity, nearest};
@@ -50,6 +51,7 @@ async fn replay(
 ) -> Result<(), Vec<Diagnostic>> {
     let test = &file.tests.replay[number];
     let cassette = file.resolve(&test.cassette);
+    verdict.used.extend([file.resolve(&test.pipeline), cassette.clone()]);
     let player = Player::load(&cassette).map_err(|error| {
         let help = matches!(&error, CassetteError::Io { .. })
             .then(|| "record it with `jaquard record FILE SOURCE -o CASSETTE`".to_owned());
@@ -130,19 +132,14 @@ fn compare_counts(verdict: &mut Verdict, test: &Replay, counts: &Counts) {
 }
 
 fn compare_golden(verdict: &mut Verdict, path: &Path, actual: &[u8], update: bool) {
+    verdict.used.push(path.to_path_buf());
     let shown = path.display();
     let found = std::fs::read(path);
     if found.as_ref().is_ok_and(|found| found == actual) {
         return;
     }
     if update {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let made = folder.map_or(Ok(()), std::fs::create_dir_all);
-        match made.and_then(|()| std::fs::write(path, actual)) {
-            Ok(()) => verdict.updated.push(path.to_path_buf()),
-            Err(error) => verdict.fail("golden", format!("cannot write {shown}: {error}")),
-        }
-        return;
+        return verdict.write(path, actual, "golden");
     }
     match found {
         Ok(expected) => {
