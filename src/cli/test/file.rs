@@ -36,6 +36,8 @@ pub(super) struct TestFile {
 
 /// Reads a file, or says everything that is wrong with it.
 pub(super) fn read(path: &Path) -> Result<TestFile, Vec<Diagnostic>> {
+    // without the `./` of a search that began here
+    let path = &crate::config::resolve(Path::new(""), path);
     let text = std::fs::read_to_string(path).map_err(|error| {
         let file = SourceFile::new(path, String::new());
         vec![Diagnostic::error(&file, 0..0, format!("cannot read the file: {error}"))]
@@ -79,8 +81,7 @@ impl TestFile {
 
     /// Its path, as reports have it.
     pub(super) fn shown(&self) -> &str {
-        let shown = &self.file.shown;
-        shown.strip_prefix("./").unwrap_or(shown)
+        &self.file.shown
     }
 
     /// The folder that its paths start from.

@@ -16,6 +16,9 @@ const SOURCE: &str = "test";
 /// The moment at which every input of every test was read, so that golden files may hold it.
 const INGESTED_AT: i64 = 1_767_225_600;
 
+/// The longest document; no test has one.
+const MAX_TEXT: usize = 1 << 30;
+
 /// The inputs of a case.
 #[derive(Debug)]
 pub(super) struct Inputs {
@@ -30,16 +33,16 @@ pub(super) struct Inputs {
 impl Inputs {
     /// The documents of `input`; `test_file` is the name of the test file.
     pub(super) fn inline(text: &str, test_file: &str) -> Self {
-        Self::cut(text.as_bytes().to_vec(), None, test_file, Framer::documents(usize::MAX))
+        Self::cut(text.as_bytes().to_vec(), None, test_file, Framer::documents(MAX_TEXT))
     }
 
     /// The documents of a file that is called `shown`.
     pub(super) fn file(text: Vec<u8>, shown: &str) -> Self {
         let is_lines = Path::new(shown).extension().is_some_and(|ending| ending == "ndjson");
         let framer = if is_lines {
-            Framer::new(Codec::Ndjson, usize::MAX, 0, false)
+            Framer::new(Codec::Ndjson, MAX_TEXT, 0, false)
         } else {
-            Framer::documents(usize::MAX)
+            Framer::documents(MAX_TEXT)
         };
         Self::cut(text, Some(shown.to_owned()), shown, framer)
     }
@@ -94,7 +97,7 @@ impl Inputs {
 
 /// The JSON documents in a text, each of which is checked; the byte at which one is none, and why.
 pub(super) fn documents(text: &[u8], max_depth: usize) -> Result<Vec<Bytes>, (usize, String)> {
-    let mut framer = Framer::documents(usize::MAX);
+    let mut framer = Framer::documents(MAX_TEXT);
     let mut events = Vec::new();
     framer.feed(Bytes::copy_from_slice(text), &mut events);
     framer.finish(true, &mut events);
