@@ -642,19 +642,3 @@ fn programs_that_double_when_inlined_compile_all_the_same() {
     assert!(compiled(&format!("{code} f40(.)")).is_some());
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }
-
-#[test]
-fn branches_are_counted_when_somebody_asks() {
-    with_stack(|| {
-        let program = compiled("if .a then 1\nelif .b then 2\nelse 3 end").unwrap();
-        let mut runner = runner(&program, Engine::Jaquard, &Limits::default()).unwrap();
-        assert!(runner.branches().is_empty());
-        runner.count_branches();
-        for text in [r#"{"a":true}"#, r#"{"b":true}"#, "{}", "{}"] {
-            let mut event = Json::parse(Bytes::from_static(text.as_bytes()), 512).unwrap();
-            runner.run(&mut event, None, &mut |_| true).unwrap();
-        }
-        let counts: Vec<_> = runner.branches().into_iter().map(|(at, count)| (at.line, count)).collect();
-        assert_eq!(counts, [(1, 1), (2, 3), (2, 1), (3, 2)]);
-    });
-}

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use super::engine::{self, Code, Loaded, Missing, Undefined};
+use super::engine::{self, Code, Loaded, Missing, Sites, Undefined};
 use super::syntax::{self, Span, What};
 use super::value::Val;
 use super::{modules, run};
@@ -27,6 +27,8 @@ pub struct Program {
     given: Option<Vec<String>>,
     /// Whether the program is `.`, so that text can pass as it is.
     pub(super) is_identity: bool,
+    /// Made when coverage is first asked for.
+    sites: OnceLock<Sites>,
 }
 
 impl std::fmt::Debug for Program {
@@ -107,8 +109,9 @@ fn compile_here(
         names: names.iter().map(|name| name.trim_start_matches('$').to_owned()).collect(),
         given,
         is_identity: code.trim() == ".",
+        sites: OnceLock::new(),
     };
-    match program.lower(None) {
+    match program.lower(None, None) {
         Ok(_) => Ok(Arc::new(program)),
         Err(undefined) => Err(undefined.iter().map(|undefined| program.describe(undefined)).collect()),
     }
@@ -179,15 +182,29 @@ impl Loader<'_> {
 
 impl Program {
     /// Code for one thread. With arguments they are constants of it; without, it only shows whether
-    /// all names mean something.
-    pub(super) fn lower(&self, args: Option<(&Val, &[Val])>) -> Result<Code, Vec<Undefined>> {
+    /// all names mean something. With sites it counts how often they are reached.
+    pub(super) fn lower(
+        &self,
+        args: Option<(&Val, &[Val])>,
+        sites: Option<&Sites>,
+    ) -> Result<Code, Vec<Undefined>> {
         let mut variables = vec![("ENV", Val::record([]))];
         variables.push(("args", args.map_or(Val::Null, |(args, _)| args.clone())));
         for (at, name) in self.names.iter().enumerate() {
             let value = args.and_then(|(_, values)| values.get(at)).cloned().unwrap_or(Val::Null);
             variables.push((name, value));
         }
-        engine::lower(&self.files, &variables, self.given.as_deref())
+        engine::lower(&self.files, &variables, self.given.as_deref(), sites)
+    }
+
+    /// What coverage of it and its modules is about.
+    pub(super) fn sites(&self) -> &Sites {
+        self.sites.get_or_init(|| Sites::of(&self.files))
+    }
+
+    /// Shown path and text of each of its files, by number; its own path is [`MAIN`].
+    pub(super) fn texts(&self) -> &[(String, String)] {
+        &self.texts
     }
 
     /// Paths of the modules that were read from files.

@@ -3,6 +3,7 @@
 //!
 //! * [`compile`]: text and its modules to a [`Program`], or every error with its place.
 //! * [`Runner`]: one program on one thread, with the bounds of [`Limits`] around each event.
+//! * [`Coverage`]: which branches, definitions and object keys of programs were reached.
 //! * [`Json`]: an event inside a worker: its text, read where it is touched.
 //! * [`Template`]: the body of a jq string, as file names and partitions are written.
 //!
@@ -16,6 +17,7 @@
 
 mod budget;
 mod compile;
+mod coverage;
 mod engine;
 mod identity;
 mod jaq;
@@ -32,7 +34,8 @@ mod view;
 mod write;
 
 pub use compile::{CompileError, Compiled, MAIN, Position, Program, compile, compile_given, compile_with};
-pub use engine::{DOCS, Doc, Example};
+pub use coverage::{Coverage, FileCoverage, Site, Total};
+pub use engine::{DOCS, Doc, Example, SiteKind};
 pub use json::Json;
 pub use limits::Limits;
 pub use memory::CountingAllocator;

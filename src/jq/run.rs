@@ -161,8 +161,8 @@ pub struct Runner {
     args: Vec<Val>,
     /// Frames, kept from event to event.
     stack: Vec<Entry>,
-    /// Executions of each branch, if they are counted.
-    branches: Option<Vec<u64>>,
+    /// Whether the code counts what it reaches.
+    is_covered: bool,
 }
 
 impl fmt::Debug for Runner {
@@ -186,8 +186,8 @@ impl Runner {
     ) -> Self {
         let args: Vec<Val> = std::iter::once(args).chain(vars).map(Val::from).collect();
         // the program was compiled once; with arguments in it it compiles again
-        let code = program.lower(Some((&args[0], &args[1..]))).unwrap_or_else(|_| Code::failing());
-        Runner { program, code, other: None, limits, args, stack: Vec::new(), branches: None }
+        let code = program.lower(Some((&args[0], &args[1..])), None).unwrap_or_else(|_| Code::failing());
+        Runner { program, code, other: None, limits, args, stack: Vec::new(), is_covered: false }
     }
 
     /// Has another engine run the program. Fails if that engine does not know it.
@@ -199,17 +199,23 @@ impl Runner {
         Ok(())
     }
 
-    /// Counts how often each branch of an `if` is taken, from now on.
-    pub fn count_branches(&mut self) {
-        self.branches = Some(vec![0; self.code.branches.len()]);
+    /// Counts from now on how often each site of the program is reached, for a
+    /// [`Coverage`](super::Coverage) to take. The program's results stay the same; it runs slower.
+    /// Another engine than jaquard's own counts nothing.
+    pub fn cover(&mut self) {
+        let sites = self.program.sites();
+        // what was compiled without sites compiles with them
+        if let Ok(code) = self.program.lower(Some((&self.args[0], &self.args[1..])), Some(sites)) {
+            self.code = code;
+            self.is_covered = true;
+        }
     }
 
-    /// The branches of the program and how often each was taken since
-    /// [`count_branches`](Self::count_branches).
-    pub fn branches(&self) -> Vec<(Position, u64)> {
-        let counts = self.branches.as_deref().unwrap_or_default();
-        let places = self.code.branches.iter().zip(counts);
-        places.filter_map(|(place, count)| Some((self.program.position(*place)?, *count))).collect()
+    /// The program, and how often each of its sites was reached since this was last asked; nothing
+    /// before [`cover`](Self::cover).
+    pub(super) fn take_hits(&self) -> Option<(&Program, Vec<u64>)> {
+        let hits = self.code.hits.iter().map(Cell::take);
+        self.is_covered.then(|| (&*self.program, hits.collect()))
     }
 
     /// What the program was made into, for a person who wants to know how it runs.
@@ -301,10 +307,7 @@ impl Runner {
             if emit(output) { Ok(()) } else { Err(Raised::new(Cause::Enough)) }
         };
         let result = match &self.other {
-            None => {
-                let branches = self.branches.as_deref_mut();
-                Machine::new(&self.code, &mut self.stack, [meta], branches).run(value, &mut out)
-            }
+            None => Machine::new(&self.code, &mut self.stack, [meta]).run(value, &mut out),
             Some(other) => {
                 let variables = [Val::record([]), meta].into_iter().chain(self.args.iter().cloned());
                 other.run(value, variables, &mut out)
@@ -327,9 +330,8 @@ impl Runner {
             Some(meta) if self.code.wants_meta => Val::from(&meta.to_value()),
             _ => Val::Null,
         };
-        let (code, stack, branches) = (&self.code, &mut self.stack, self.branches.as_deref_mut());
-        let evaluated =
-            bounded(&self.limits, || Machine::new(code, stack, [meta], branches).verdict_of(&event));
+        let (code, stack) = (&self.code, &mut self.stack);
+        let evaluated = bounded(&self.limits, || Machine::new(code, stack, [meta]).verdict_of(&event));
         self.stack.clear();
         match evaluated {
             Ok(Ok(verdict)) => Ok(verdict),

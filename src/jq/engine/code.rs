@@ -22,12 +22,12 @@ pub(in crate::jq) struct Code {
     pub(in crate::jq) places: Vec<Place>,
     /// Whether it reads `$meta`.
     pub(in crate::jq) wants_meta: bool,
-    /// Branches that can be counted: places in the order of their numbers.
-    pub(in crate::jq) branches: Vec<Place>,
+    /// How often each site was reached, by its number; nothing if that is not to be known.
+    pub(in crate::jq) hits: Box<[Cell<u64>]>,
 }
 
 /// Bytes of one of the program's files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::jq) struct Place {
     /// Number of the file; the program itself is 0.
     pub(in crate::jq) file: u32,
@@ -86,8 +86,7 @@ pub(super) enum Kind {
     Alternative(Box<Term>, Box<Term>),
     /// Text and terms; a term's output is formatted.
     Text(Option<Format>, Box<[TextPart]>),
-    /// With the numbers of its branches.
-    If(Box<Term>, Box<Term>, Box<Term>, u32),
+    If(Box<Term>, Box<Term>, Box<Term>),
     Try(Box<Term>, Option<Box<Term>>),
     Reduce(Box<Fold>),
     Foreach(Box<Fold>, Option<Box<Term>>),
@@ -123,6 +122,10 @@ pub(super) enum Kind {
     },
     /// `del` of paths that can be followed downwards, and the general way to do it.
     Prune(Box<Doomed>, Box<Term>),
+    /// Sites that are reached when the term is evaluated. Only where coverage is counted.
+    Mark(Box<[u32]>, Box<Term>),
+    /// A site that is reached by each output that is true. Only where coverage is counted.
+    MarkTrue(u32, Box<Term>),
 }
 
 /// What is to be deleted at and below a value.
@@ -257,12 +260,12 @@ impl Term {
                 (_, Kind::Label(..)) => Maybe,
                 (most, _) => most,
             },
-            Kind::Prune(_, term) => of(term),
+            Kind::Prune(_, term) | Kind::Mark(_, term) | Kind::MarkTrue(_, term) => of(term),
             Kind::Text(_, parts) => all(&mut parts.iter().filter_map(|part| match part {
                 TextPart::Text(_) => None,
                 TextPart::Term(term) => Some(term),
             })),
-            Kind::If(condition, a, b, _) => of(condition).max(of(a)).max(of(b)),
+            Kind::If(condition, a, b) => of(condition).max(of(a)).max(of(b)),
             Kind::Try(body, catch) => match catch {
                 Some(catch) => of(body).max(of(catch)),
                 None => of(body).max(Maybe),
@@ -367,7 +370,11 @@ macro_rules! walk {
                     Kind::Comma(terms) | Kind::Native(_, terms) | Kind::Special(_, terms) => {
                         terms.$iter().for_each(each);
                     }
-                    Kind::Array(Some(term)) | Kind::Negate(term) | Kind::Label(_, term) => each(term),
+                    Kind::Array(Some(term))
+                    | Kind::Negate(term)
+                    | Kind::Label(_, term)
+                    | Kind::Mark(_, term)
+                    | Kind::MarkTrue(_, term) => each(term),
                     Kind::Prune(doomed, term) => {
                         doomed.$children(each);
                         each(term);
@@ -382,7 +389,7 @@ macro_rules! walk {
                             each(term);
                         }
                     }),
-                    Kind::If(a, b, c, _) => [a, b, c].into_iter().for_each(|term| each(term)),
+                    Kind::If(a, b, c) => [a, b, c].into_iter().for_each(|term| each(term)),
                     Kind::Try(body, catch) => {
                         each(body);
                         catch.$iter().for_each(|term| each(term));
@@ -473,7 +480,16 @@ impl Code {
             closures: Vec::new(),
             places: Vec::new(),
             wants_meta: false,
-            branches: Vec::new(),
+            hits: Box::default(),
+        }
+    }
+
+    /// Counts that sites were reached.
+    pub(super) fn hit(&self, sites: &[u32]) {
+        for site in sites {
+            if let Some(count) = self.hits.get(*site as usize) {
+                count.set(count.get() + 1);
+            }
         }
     }
 

@@ -84,8 +84,65 @@ pub(super) fn same_dot(steps: &[Step]) -> bool {
     })
 }
 
+/// A term and the sites that are reached with it.
+pub(super) fn mark(sites: Vec<u32>, term: Term) -> Term {
+    if sites.is_empty() {
+        return term;
+    }
+    let at = term.at;
+    let (sites, term) = match term.kind {
+        // one mark, so that it is still seen what a constant is
+        Kind::Mark(more, inner) => (sites.into_iter().chain(more).collect(), inner),
+        kind => (sites.into(), Box::new(Term { kind, ..term })),
+    };
+    Term::new(Kind::Mark(sites, term), at)
+}
+
+/// Takes the marks from the constants that an array or object is made of, if it is made of nothing
+/// else: whoever reaches it reaches them all.
+fn unmark(term: &mut Term) -> Vec<u32> {
+    let is_fixed = |term: &Term| match &term.kind {
+        Kind::Mark(_, inner) => inner.as_const().is_some(),
+        kind => matches!(kind, Kind::Const(_)),
+    };
+    let mut parts: Vec<&mut Term> = match &mut term.kind {
+        Kind::Array(Some(inner)) => match &mut inner.kind {
+            Kind::Comma(items) => items.iter_mut().collect(),
+            Kind::Mark(..) => vec![inner],
+            _ => return Vec::new(),
+        },
+        Kind::Object(members) => {
+            if members.iter().any(|(key, _)| !matches!(key.as_const(), Some(Val::Str(_)))) {
+                return Vec::new();
+            }
+            members.iter_mut().map(|(_, value)| value).collect()
+        }
+        _ => return Vec::new(),
+    };
+    if !parts.iter().all(|part| is_fixed(part)) {
+        return Vec::new();
+    }
+    let mut sites = Vec::new();
+    for part in &mut parts {
+        let kind = std::mem::replace(&mut part.kind, Kind::Input);
+        part.kind = match kind {
+            Kind::Mark(these, inner) => {
+                sites.extend(these);
+                inner.kind
+            }
+            kind => kind,
+        };
+    }
+    sites
+}
+
 /// Computes what is constant. An error stays for the run.
-pub(super) fn fold(term: Term) -> Term {
+pub(super) fn fold(mut term: Term) -> Term {
+    let sites = unmark(&mut term);
+    mark(sites, fold_unmarked(term))
+}
+
+fn fold_unmarked(term: Term) -> Term {
     let is_const = |term: &Term| term.as_const().is_some();
     let is_ready = match &term.kind {
         Kind::Array(Some(inner)) => match &inner.kind {
@@ -125,11 +182,11 @@ pub(super) fn fold(term: Term) -> Term {
         closures: Vec::new(),
         places: Vec::new(),
         wants_meta: false,
-        branches: Vec::new(),
+        hits: Box::default(),
     };
     let mut stack = Vec::new();
     let mut outputs = Vec::new();
-    let result = Machine::new(&code, &mut stack, [], None).run(Val::Null, &mut |value| {
+    let result = Machine::new(&code, &mut stack, []).run(Val::Null, &mut |value| {
         outputs.push(value);
         Ok(())
     });

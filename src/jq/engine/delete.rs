@@ -82,7 +82,7 @@ pub(super) fn doomed(paths: Term, below: Doomed) -> Option<Doomed> {
             Some(all)
         }
         // `select(condition)`
-        Kind::If(condition, then, otherwise, _)
+        Kind::If(condition, then, otherwise)
             if matches!(then.kind, Kind::Input)
                 && matches!(otherwise.kind, Kind::Special(Special::Empty, _)) =>
         {

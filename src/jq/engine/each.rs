@@ -136,17 +136,15 @@ impl<'p> Machine<'p> {
                         out,
                     );
                 }
-                Kind::If(condition, then, otherwise, branch) => {
+                Kind::If(condition, then, otherwise) => {
                     if condition.outputs.get() == Outputs::Many {
                         return self.each(condition, frame, input.lend(), &mut |this, value| {
                             let holds = value.is_truthy();
-                            this.branch(*branch, !holds);
                             this.each(if holds { then } else { otherwise }, frame, input.lend(), out)
                         });
                     }
                     let Some(value) = self.maybe(condition, frame, input.lend())? else { return Ok(()) };
                     let holds = value.is_truthy();
-                    self.branch(*branch, !holds);
                     term = if holds { then } else { otherwise };
                 }
                 Kind::Try(body, catch) => {
@@ -278,6 +276,18 @@ impl<'p> Machine<'p> {
                     });
                 }
                 Kind::Prune(_, general) => term = general,
+                Kind::Mark(sites, inner) => {
+                    self.code.hit(sites);
+                    term = inner;
+                }
+                Kind::MarkTrue(site, inner) => {
+                    return self.each(inner, frame, input, &mut |this, value| {
+                        if value.is_truthy() {
+                            this.code.hit(&[*site]);
+                        }
+                        out(this, value)
+                    });
+                }
                 // these never have many outputs
                 Kind::Input
                 | Kind::Const(_)

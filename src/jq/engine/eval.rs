@@ -62,8 +62,6 @@ pub(in crate::jq) struct Machine<'p> {
     pub(super) code: &'p Code,
     pub(super) stack: &'p mut Vec<Entry>,
     labels: u64,
-    /// Executions of each branch, if they are counted.
-    branches: Option<&'p mut [u64]>,
 }
 
 impl<'p> Machine<'p> {
@@ -72,13 +70,12 @@ impl<'p> Machine<'p> {
         code: &'p Code,
         stack: &'p mut Vec<Entry>,
         variables: impl IntoIterator<Item = Val>,
-        branches: Option<&'p mut [u64]>,
     ) -> Self {
         stack.clear();
         stack.push(Entry::Link(0));
         stack.extend(variables.into_iter().map(Entry::Val));
         stack.resize_with(code.slots, || Entry::Val(Val::Null));
-        Machine { code, stack, labels: 0, branches }
+        Machine { code, stack, labels: 0 }
     }
 
     /// Runs the program.
@@ -126,15 +123,6 @@ impl<'p> Machine<'p> {
     pub(super) fn fresh_label(&mut self) -> u64 {
         self.labels += 1;
         self.labels
-    }
-
-    #[inline]
-    pub(super) fn branch(&mut self, number: u32, is_else: bool) {
-        if let Some(branches) = &mut self.branches
-            && let Some(count) = branches.get_mut(number as usize + usize::from(is_else))
-        {
-            *count += 1;
-        }
     }
 
     /// The only output of a term that has exactly one.
@@ -358,9 +346,8 @@ impl<'p> Machine<'p> {
                     }
                     text(*format, parts, values).map_err(|error| place(error, term))?
                 }
-                Kind::If(condition, then, otherwise, branch) => {
+                Kind::If(condition, then, otherwise) => {
                     let Some(holds) = self.verdict(condition, frame, input.get())? else { return Ok(None) };
-                    self.branch(*branch, !holds);
                     term = if holds { then } else { otherwise };
                     continue;
                 }
@@ -491,6 +478,18 @@ impl<'p> Machine<'p> {
                         Ok(())
                     })?;
                     return Ok(output);
+                }
+                Kind::Mark(sites, inner) => {
+                    self.code.hit(sites);
+                    term = inner;
+                    continue;
+                }
+                Kind::MarkTrue(site, inner) => {
+                    let Some(value) = self.maybe(inner, frame, input)? else { return Ok(None) };
+                    if value.is_truthy() {
+                        self.code.hit(&[*site]);
+                    }
+                    value
                 }
                 Kind::Recurse | Kind::Foreach(..) | Kind::Closure(_) => {
                     return self.first(term, frame, input);

@@ -8,6 +8,7 @@ use super::constant::fold;
 use super::delete;
 use super::lower::{Lowerer, Missing, PRELUDE, PRELUDE_FILE};
 use super::scope::{Binding, Node, Scope, find, push};
+use super::sites::SiteKind;
 use crate::jq::syntax::{self, Def, Kind as Syntax, Span};
 use crate::jq::value::Val;
 
@@ -120,7 +121,8 @@ impl<'a> Lowerer<'a> {
                 };
                 lowered.push(term);
             }
-            if *special == Special::Del && self.is_generous {
+            if *special == Special::Del && self.is_generous && self.sites.is_none() {
+                // a condition may be evaluated in both ways; where coverage is counted it counts once
                 // the paths are lowered twice: for the way down, and for the general way
                 let whole = Doomed { whole: true, ..Doomed::default() };
                 let paths = self.elsewhere(|this| this.term(&args[0], scope));
@@ -227,6 +229,12 @@ impl<'a> Lowerer<'a> {
         }
     }
 
+    /// The body of a definition of the current file.
+    fn body(&mut self, def: &'a Def, scope: &Scope<'a>) -> Term {
+        let body = self.term(&def.body, scope);
+        self.marked(SiteKind::Function, def.span, body)
+    }
+
     /// Inlines a definition: binds its parameters from number `at` on, then lowers its body.
     #[allow(clippy::too_many_arguments, reason = "a call and the definition that it calls")]
     pub(super) fn inline(
@@ -242,7 +250,7 @@ impl<'a> Lowerer<'a> {
     ) -> Term {
         let Some((param, arg)) = def.params.get(at).zip(args.get(at)) else {
             let inner = inner.clone();
-            return self.within(file, stand_in, |this| this.term(&def.body, &inner));
+            return self.within(file, stand_in, |this| this.body(def, &inner));
         };
         if param.is_value {
             let source = self.term(arg, scope);
@@ -301,7 +309,7 @@ impl<'a> Lowerer<'a> {
                         },
                     );
                 }
-                let body = self.within(file, stand_in, |this| this.term(&def.body, &inner));
+                let body = self.within(file, stand_in, |this| this.body(def, &inner));
                 let slots = self.slots;
                 (self.slots, self.level, self.entry, self.inlined) = before;
                 self.functions[number] = Some(Function { body, slots, outputs: Cell::new(Outputs::One) });

@@ -10,11 +10,12 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::code::{Code, Function, Kind, Outputs, Place, Slot, Step, StepKind, Term, TextPart};
-use super::constant::{extend, fold, is_literal, join, number};
+use super::constant::{extend, fold, is_literal, join, mark, number};
 use super::inline::SPECIALS;
 use super::native::Native;
 use super::natives::{self, format};
 use super::scope::{Binding, Scope, calls, push};
+use super::sites::{SiteKind, Sites, is_chain};
 use super::special::is_not_null;
 use crate::jq::syntax::{self, Def, Kind as Syntax, Part, Span};
 use crate::jq::value::{Str, Val};
@@ -76,14 +77,17 @@ const MAX_CODE: usize = 400_000;
 ///
 /// Inlining copies arguments to where they are used, and a program can be written so that this
 /// doubles with each of its lines. Such a program is made again with its functions called.
+///
+/// With `sites` the code counts how often each is reached.
 pub(in crate::jq) fn lower(
     files: &[Loaded],
     variables: &[(&str, Val)],
     given: Option<&[String]>,
+    sites: Option<&Sites>,
 ) -> Result<Code, Vec<Undefined>> {
-    match lower_once(files, variables, given, true) {
+    match lower_once(files, variables, given, sites, true) {
         Err(undefined) if undefined.iter().any(|undefined| undefined.what == Missing::Room) => {
-            lower_once(files, variables, given, false)
+            lower_once(files, variables, given, sites, false)
         }
         result => result,
     }
@@ -93,6 +97,7 @@ fn lower_once(
     files: &[Loaded],
     variables: &[(&str, Val)],
     given: Option<&[String]>,
+    sites: Option<&Sites>,
     is_generous: bool,
 ) -> Result<Code, Vec<Undefined>> {
     let mut lowerer = Lowerer {
@@ -102,7 +107,7 @@ fn lower_once(
         functions: Vec::new(),
         closures: Vec::new(),
         places: Vec::new(),
-        branches: Vec::new(),
+        sites,
         file: 0,
         stand_in: None,
         slots: 2,
@@ -146,7 +151,7 @@ fn lower_once(
         closures: lowerer.closures,
         places: lowerer.places,
         wants_meta: lowerer.wants_meta,
-        branches: lowerer.branches,
+        hits: vec![Cell::new(0); sites.map_or(0, Sites::len)].into(),
     };
     code.count_outputs();
     code.make_records();
@@ -160,7 +165,8 @@ pub(super) struct Lowerer<'a> {
     pub(super) functions: Vec<Option<Function>>,
     pub(super) closures: Vec<Term>,
     pub(super) places: Vec<Place>,
-    pub(super) branches: Vec<Place>,
+    /// What is to be counted, if anything is.
+    pub(super) sites: Option<&'a Sites>,
     /// File of what is being lowered.
     pub(super) file: u32,
     /// Place that stands for everything in a definition of the prelude: its call.
@@ -197,6 +203,19 @@ impl<'a> Lowerer<'a> {
         let at = self.place(span);
         self.terms += 1;
         Term::new(kind, at)
+    }
+
+    /// Counts evaluations of a term, if they are to be counted.
+    pub(super) fn marked(&self, kind: SiteKind, span: Span, term: Term) -> Term {
+        match self.site(kind, span) {
+            Some(site) => mark(vec![site], term),
+            None => term,
+        }
+    }
+
+    /// Number of a site of the current file.
+    fn site(&self, kind: SiteKind, span: Span) -> Option<u32> {
+        self.sites?.find(Place { file: self.file, span }, kind)
     }
 
     pub(super) fn missing(&mut self, span: Span, what: Missing) -> Term {
@@ -321,16 +340,13 @@ impl<'a> Lowerer<'a> {
             }
             Syntax::And(left, right) => {
                 let left = self.term(left, scope);
-                Kind::And(Box::new(left), Box::new(self.term(right, scope)))
+                Kind::And(Box::new(left), Box::new(self.operand(right, scope)))
             }
             Syntax::Or(left, right) => {
                 let left = self.term(left, scope);
-                Kind::Or(Box::new(left), Box::new(self.term(right, scope)))
+                Kind::Or(Box::new(left), Box::new(self.operand(right, scope)))
             }
-            Syntax::Alternative(left, right) => {
-                let left = self.term(left, scope);
-                Kind::Alternative(Box::new(left), Box::new(self.term(right, scope)))
-            }
+            Syntax::Alternative(left, right) => self.alternative(left, right, scope),
             Syntax::Assign(path, value) => {
                 self.uses_input();
                 let path = self.elsewhere(|this| this.term(path, scope));
@@ -358,7 +374,10 @@ impl<'a> Lowerer<'a> {
             }
             Syntax::Try(body, catch) => {
                 let body = self.term(body, scope);
-                let catch = catch.as_ref().map(|catch| self.elsewhere(|this| this.term(catch, scope)));
+                let catch = catch.as_ref().map(|catch| {
+                    let lowered = self.elsewhere(|this| this.term(catch, scope));
+                    self.marked(SiteKind::Handler, catch.span, lowered)
+                });
                 Kind::Try(Box::new(body), catch.map(Box::new))
             }
             Syntax::Reduce { source, patterns, init, update } => {
@@ -510,6 +529,7 @@ impl<'a> Lowerer<'a> {
                 let shown = format!("{} ({})", constant.type_name(), crate::jq::value::clip(constant, 11));
                 return self.missing(name_span, Missing::Key(shown));
             }
+            let value = self.marked(SiteKind::ObjectKey, name_span, value);
             pairs.push((key, value));
         }
         let term = self.make(Kind::Object(pairs.into()), span);
@@ -557,6 +577,26 @@ impl<'a> Lowerer<'a> {
         fold(term)
     }
 
+    /// The right side of `and` and `or`.
+    fn operand(&mut self, right: &'a syntax::Term, scope: &Scope<'a>) -> Term {
+        let term = self.term(right, scope);
+        self.marked(SiteKind::Operand, right.span, term)
+    }
+
+    /// `left // right`
+    fn alternative(&mut self, left: &'a syntax::Term, right: &'a syntax::Term, scope: &Scope<'a>) -> Kind {
+        let mut preferred = self.term(left, scope);
+        if let Some(site) = self.site(SiteKind::Preferred, left.span) {
+            let at = preferred.at;
+            preferred = Term::new(Kind::MarkTrue(site, Box::new(preferred)), at);
+        }
+        let mut alternative = self.term(right, scope);
+        if !is_chain(right) {
+            alternative = self.marked(SiteKind::Alternative, right.span, alternative);
+        }
+        Kind::Alternative(Box::new(preferred), Box::new(alternative))
+    }
+
     pub(super) fn condition(
         &mut self,
         branches: &'a [(syntax::Term, syntax::Term)],
@@ -564,29 +604,36 @@ impl<'a> Lowerer<'a> {
         scope: &Scope<'a>,
         span: Span,
     ) -> Term {
+        self.branch(branches, SiteKind::Then, otherwise, scope, span)
+    }
+
+    /// An `if` from one of its conditions on.
+    fn branch(
+        &mut self,
+        branches: &'a [(syntax::Term, syntax::Term)],
+        first: SiteKind,
+        otherwise: Option<&'a syntax::Term>,
+        scope: &Scope<'a>,
+        span: Span,
+    ) -> Term {
         let Some(((condition, then), rest)) = branches.split_first() else {
             return match otherwise {
-                Some(otherwise) => self.term(otherwise, scope),
+                Some(otherwise) => {
+                    let term = self.term(otherwise, scope);
+                    self.marked(SiteKind::Else, otherwise.span, term)
+                }
                 None => {
                     self.uses_input();
-                    self.make(Kind::Input, span)
+                    let term = self.make(Kind::Input, span);
+                    self.marked(SiteKind::OmittedElse, span, term)
                 }
             };
         };
-        let number = self.branches.len() as u32;
-        let is_counted = self.stand_in.is_none();
-        if is_counted {
-            let file = self.file;
-            let last = rest.first().map(|(condition, _)| condition.span).or(otherwise.map(|term| term.span));
-            self.branches.push(Place { file, span: then.span });
-            self.branches.push(Place { file, span: last.unwrap_or(span) });
-        }
         let condition = self.term(condition, scope);
-        let then = self.term(then, scope);
-        let otherwise = self.condition(rest, otherwise, scope, span);
-        let number = if is_counted { number } else { u32::MAX };
-        let kind = Kind::If(Box::new(condition), Box::new(then), Box::new(otherwise), number);
-        self.make(kind, span)
+        let lowered = self.term(then, scope);
+        let then = self.marked(first, then.span, lowered);
+        let otherwise = self.branch(rest, SiteKind::Elif, otherwise, scope, span);
+        self.make(Kind::If(Box::new(condition), Box::new(then), Box::new(otherwise)), span)
     }
 
     pub(super) fn path(

@@ -18,6 +18,7 @@ mod natives;
 mod paths;
 mod patterns;
 mod scope;
+mod sites;
 mod special;
 mod steps;
 mod update;
@@ -28,3 +29,5 @@ pub(super) use lower::{Loaded, Missing, PRELUDE_TEXT, Undefined, known_functions
 pub(super) use natives::all as natives;
 pub(super) use natives::format::NAMES as FORMATS;
 pub use natives::{DOCS, Doc, Example};
+pub use sites::SiteKind;
+pub(super) use sites::Sites;

@@ -88,10 +88,9 @@ impl<'p> Machine<'p> {
             Kind::Comma(terms) => {
                 terms.iter().try_for_each(|term| self.paths(term, frame, trail, input.lend(), out))
             }
-            Kind::If(condition, then, otherwise, branch) => {
+            Kind::If(condition, then, otherwise) => {
                 self.each(condition, frame, input.lend(), &mut |this, value| {
                     let holds = value.is_truthy();
-                    this.branch(*branch, !holds);
                     this.paths(if holds { then } else { otherwise }, frame, trail, input.lend(), out)
                 })
             }
@@ -191,6 +190,18 @@ impl<'p> Machine<'p> {
             }
             Kind::Special(special, args) => {
                 self.special_paths(*special, args, frame, trail, input, term, out)
+            }
+            Kind::Mark(sites, inner) => {
+                self.code.hit(sites);
+                self.paths(inner, frame, trail, input, out)
+            }
+            Kind::MarkTrue(site, inner) => {
+                self.paths(inner, frame, trail, input, &mut |this, trail, value| {
+                    if value.is_truthy() {
+                        this.code.hit(&[*site]);
+                    }
+                    out(this, trail, value)
+                })
             }
             Kind::Prune(_, general) => self.computed(general, frame, trail, input, out),
             _ => self.computed(term, frame, trail, input, out),

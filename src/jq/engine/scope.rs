@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use crate::jq::syntax::{self, Def, Kind as Syntax, Part};
+use crate::jq::syntax::{self, Def, Kind as Syntax};
 use crate::jq::value::Val;
 
 /// What a name stands for.
@@ -148,75 +148,13 @@ pub(super) fn find_exported<'a>(names: &Scope<'a>, name: &str, arity: usize) -> 
 
 /// Whether a term calls a function of this name. Another of the same name inside counts too.
 pub(super) fn calls(term: &syntax::Term, name: &str, arity: usize) -> bool {
-    use Syntax as S;
-    let in_term = |term: &syntax::Term| calls(term, name, arity);
-    #[allow(clippy::borrowed_box, reason = "what the iterators of the tree's fields give")]
-    let in_box = |term: &Box<syntax::Term>| calls(term, name, arity);
-    match &term.kind {
-        S::Call(this, args) => (this == name && args.len() == arity) || args.iter().any(in_term),
-        S::Identity
-        | S::Recurse
-        | S::Null
-        | S::Bool(_)
-        | S::Number(_)
-        | S::Format(_)
-        | S::Break(_)
-        | S::Var(_)
-        | S::Place(_) => false,
-        S::String { parts, .. } => parts.iter().any(|part| matches!(part, Part::Term(term) if in_term(term))),
-        S::Array(inner) => inner.as_ref().is_some_and(in_box),
-        S::Object(members) => {
-            members.iter().any(|member| in_term(&member.key) || member.value.as_ref().is_some_and(in_term))
-        }
-        S::Negate(inner) | S::Label(_, inner) => in_box(inner),
-        S::Pipe(terms) | S::Comma(terms) => terms.iter().any(in_term),
-        S::Binary(_, a, b)
-        | S::And(a, b)
-        | S::Or(a, b)
-        | S::Alternative(a, b)
-        | S::Assign(a, b)
-        | S::Update(a, b)
-        | S::Arithmetic(_, a, b)
-        | S::Default(a, b) => in_box(a) || in_box(b),
-        S::If(branches, otherwise) => {
-            branches.iter().any(|(condition, then)| in_term(condition) || in_term(then))
-                || otherwise.as_ref().is_some_and(in_box)
-        }
-        S::Try(body, catch) => in_box(body) || catch.as_ref().is_some_and(in_box),
-        S::Reduce { source, patterns, init, update } => {
-            in_box(source)
-                || in_box(init)
-                || in_box(update)
-                || patterns.iter().any(|p| in_pattern(p, name, arity))
-        }
-        S::Foreach { source, patterns, init, update, extract } => {
-            in_box(source)
-                || in_box(init)
-                || in_box(update)
-                || extract.as_ref().is_some_and(in_box)
-                || patterns.iter().any(|p| in_pattern(p, name, arity))
-        }
-        S::Defs(defs, body) => defs.iter().any(|def| in_term(&def.body)) || in_box(body),
-        S::Bind { source, patterns, body } => {
-            in_box(source) || in_box(body) || patterns.iter().any(|p| in_pattern(p, name, arity))
-        }
-        S::Path(head, steps) => {
-            in_box(head)
-                || steps.iter().any(|step| match &step.kind {
-                    syntax::StepKind::Field(key) | syntax::StepKind::Index(key) => in_term(key),
-                    syntax::StepKind::Slice(start, end) => start.iter().chain(end).any(in_term),
-                    syntax::StepKind::Iterate => false,
-                })
-        }
+    if let Syntax::Call(this, args) = &term.kind
+        && this == name
+        && args.len() == arity
+    {
+        return true;
     }
-}
-
-fn in_pattern(pattern: &syntax::Pattern, name: &str, arity: usize) -> bool {
-    match pattern {
-        syntax::Pattern::Var(_) => false,
-        syntax::Pattern::Array(items) => items.iter().any(|item| in_pattern(item, name, arity)),
-        syntax::Pattern::Object(members) => members.iter().any(|(_, key, inner)| {
-            calls(key, name, arity) || inner.as_ref().is_some_and(|inner| in_pattern(inner, name, arity))
-        }),
-    }
+    let mut found = false;
+    term.children(&mut |term| found = found || calls(term, name, arity));
+    found
 }

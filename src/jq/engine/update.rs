@@ -123,12 +123,11 @@ impl<'p> Machine<'p> {
                 }
                 Ok(Updated::New(value))
             }
-            Kind::If(condition, then, otherwise, branch) => {
+            Kind::If(condition, then, otherwise) => {
                 let Some(verdict) = self.maybe(condition, frame, In::Ref(&input))? else {
                     return Ok(Updated::Same(input));
                 };
                 let holds = verdict.is_truthy();
-                self.branch(*branch, !holds);
                 self.update_at(if holds { then } else { otherwise }, frame, input, map)
             }
             Kind::Bind(source, slot, body) => {
@@ -136,6 +135,10 @@ impl<'p> Machine<'p> {
                     return Ok(Updated::Same(input));
                 };
                 self.with_slot(frame, *slot, value, |this| this.update_at(body, frame, input, map))
+            }
+            Kind::Mark(sites, inner) => {
+                self.code.hit(sites);
+                self.update_at(inner, frame, input, map)
             }
             // `is_direct` lets nothing else pass
             _ => Ok(Updated::Same(input)),
@@ -322,10 +325,9 @@ fn is_direct(path: &Term) -> bool {
         Kind::Input | Kind::Special(Special::Empty, _) => true,
         Kind::Path(head, steps) => is_direct(head) && !steps.iter().any(has_many_keys),
         Kind::Pipe(first, second) => is_direct(first) && is_direct(second),
-        Kind::If(condition, then, otherwise, _) => {
-            single(condition) && is_direct(then) && is_direct(otherwise)
-        }
+        Kind::If(condition, then, otherwise) => single(condition) && is_direct(then) && is_direct(otherwise),
         Kind::Bind(source, _, body) => single(source) && is_direct(body),
+        Kind::Mark(_, inner) => is_direct(inner),
         Kind::Comma(terms) => {
             let paths: Option<Vec<_>> = terms.iter().map(constant_keys).collect();
             paths.is_some_and(|paths| {
@@ -340,10 +342,14 @@ fn is_direct(path: &Term) -> bool {
 
 /// The keys of a path that is nothing but constant keys.
 fn constant_keys(path: &Term) -> Option<Vec<Str>> {
-    let Kind::Path(head, steps) = &path.kind else { return None };
+    let (head, steps) = match &path.kind {
+        Kind::Path(head, steps) => (head, steps),
+        Kind::Mark(_, inner) => return constant_keys(inner),
+        _ => return None,
+    };
     let mut keys = match &head.kind {
         Kind::Input => Vec::new(),
-        Kind::Path(..) => constant_keys(head)?,
+        Kind::Path(..) | Kind::Mark(..) => constant_keys(head)?,
         _ => return None,
     };
     for step in steps {

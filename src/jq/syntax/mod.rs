@@ -1,5 +1,6 @@
 //! Program text to syntax tree: the grammar of jq 1.8, with the place of everything.
 
+mod children;
 mod lexer;
 mod parser;
 mod terms;
@@ -7,7 +8,7 @@ mod terms;
 pub(super) use parser::parse;
 
 /// Bytes of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(super) struct Span {
     pub(super) start: u32,
     pub(super) end: u32,
@@ -56,6 +57,8 @@ pub(super) enum What {
 #[derive(Debug)]
 pub(super) struct Def {
     pub(super) name: String,
+    /// Of its name.
+    pub(super) span: Span,
     pub(super) params: Vec<Param>,
     pub(super) body: Term,
 }

@@ -270,7 +270,7 @@ impl Parser<'_> {
             this.expect(":")?;
             let body = this.pipe()?;
             this.expect(";")?;
-            Ok(Def { name, params, body })
+            Ok(Def { name, span, params, body })
         })
     }
 
