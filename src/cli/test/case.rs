@@ -11,6 +11,7 @@ use super::compare::{DEPTH, compare};
 use super::file::TestFile;
 use super::format::{Case, Expected};
 use super::inputs::{Inputs, documents};
+use super::leaves::{self, List};
 use super::report::clipped;
 use super::transform::{Failure, RELATIVE, Transform, args_of};
 use crate::cli::record::counted;
@@ -91,6 +92,9 @@ impl Running<'_> {
             self.compare_golden(&inputs, &ran, &file.resolve(golden), has_run);
         }
         self.check_conditions(&conditions, &inputs, &ran);
+        if let Some(leaves) = &case.leaves {
+            self.check_leaves(&transform, &inputs, &file.resolve(leaves))?;
+        }
         Ok(())
     }
 
@@ -282,6 +286,24 @@ impl Running<'_> {
             let found = self.file.error_at(&self.option(&format!("assert/{at}")), message, Some(help));
             self.verdict.fail("assert", found.render(false));
         }
+    }
+
+    fn check_leaves(
+        &mut self,
+        transform: &Transform,
+        inputs: &Inputs,
+        path: &Path,
+    ) -> Result<(), Vec<Diagnostic>> {
+        let (file, case) = (self.file, &self.file.tests.case[self.number]);
+        let list =
+            |name, own: &Option<Vec<String>>, common| List::of(file, self.number, name, own.as_ref(), common);
+        let dropped = list("dropped", &case.dropped, &file.tests.dropped)?;
+        let converted = list("converted", &case.converted, &file.tests.converted)?;
+        let traced = leaves::trace(transform, inputs);
+        self.verdict.summary += &format!(", {}", super::report::many(traced.count, "leaf", "leaves"));
+        leaves::check_lists(self.verdict, file, inputs, &traced, &dropped, &converted);
+        leaves::compare_file(self.verdict, file, &self.option("leaves"), path, &traced, self.update);
+        Ok(())
     }
 
     fn fail_with(&mut self, level: &'static str, mut lines: Vec<String>) {

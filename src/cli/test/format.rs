@@ -61,6 +61,13 @@ pub(super) struct Case {
     pub(super) assert: Vec<Program>,
     /// The number of outputs.
     pub(super) outputs: Option<u64>,
+    /// A file that says where each leaf of the inputs goes. A leaf that arrives nowhere has to be
+    /// listed, in `dropped` or in `converted`.
+    pub(super) leaves: Option<PathBuf>,
+    /// Leaves that go nowhere on purpose, instead of those that the file names.
+    pub(super) dropped: Option<Vec<String>>,
+    /// Leaves that change the outputs and are not found in them, instead of those that the file names.
+    pub(super) converted: Option<Vec<String>>,
     /// Inputs that fail, in their order. By default none may.
     #[serde(default)]
     pub(super) errors: Vec<Expected>,

@@ -5,6 +5,7 @@ mod compare;
 mod file;
 mod format;
 mod inputs;
+mod leaves;
 mod replay;
 mod report;
 mod transform;
