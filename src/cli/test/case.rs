@@ -12,6 +12,7 @@ use super::file::TestFile;
 use super::format::{Case, Expected};
 use super::inputs::{Inputs, documents};
 use super::leaves::{self, List};
+use super::offline::{self, Feed, Offline, Temporary};
 use super::report::clipped;
 use super::transform::{Failure, RELATIVE, Transform, args_of};
 use crate::cli::record::counted;
@@ -36,9 +37,14 @@ pub(super) struct Ran {
 }
 
 /// Runs the case and says how it went; with `update`, writes what it would compare with.
-pub(super) fn run(file: &TestFile, number: usize, update: bool) -> Verdict {
+pub(super) fn run(
+    file: &TestFile,
+    number: usize,
+    update: bool,
+    runtime: &tokio::runtime::Runtime,
+) -> Verdict {
     let mut verdict = Verdict::default();
-    if let Err(diagnostics) = (Running { file, number, update, verdict: &mut verdict }).run() {
+    if let Err(diagnostics) = (Running { file, number, update, verdict: &mut verdict }).run(runtime) {
         verdict.diagnostics = diagnostics;
         verdict.fail("works", "the test cannot be run");
     }
@@ -65,23 +71,31 @@ impl Running<'_> {
         vec![self.file.error_at(&self.option(option), message, Some(help.to_owned()))]
     }
 
-    fn run(&mut self) -> Result<(), Vec<Diagnostic>> {
+    fn run(&mut self, runtime: &tokio::runtime::Runtime) -> Result<(), Vec<Diagnostic>> {
         let file = self.file;
         let case = &file.tests.case[self.number];
+        self.check_options()?;
         let inputs = self.inputs()?;
-        let transform = Transform::of(file, self.number, &mut self.verdict.used)?;
-        let conditions = self.conditions(&["input"])?;
+        let transform = match &case.pipeline {
+            None => Some(Transform::of(file, self.number, &mut self.verdict.used)?),
+            Some(_) => None,
+        };
+        let given = if transform.is_some() { &["input"][..] } else { &[] };
+        let conditions = self.conditions(given)?;
         let expect = match &case.expect {
             Some(text) => Some(self.expected_here(text)?),
             None => None,
         };
 
-        let ran = run_transform(&transform, &inputs);
-        self.verdict.summary = format!(
-            "{}, {}",
-            counted(inputs.events.len() as u64, "input"),
-            counted(ran.outputs.len() as u64, "output")
-        );
+        let ran = match (&transform, &case.pipeline) {
+            (None, Some(pipeline)) => runtime.block_on(self.run_pipeline(pipeline, &inputs))?,
+            (Some(transform), _) => run_transform(transform, &inputs),
+            (None, None) => Ran::default(),
+        };
+        let counts = [(inputs.events.len(), "input"), (ran.outputs.len(), "output")];
+        let counts = counts.iter().skip(usize::from(case.cassette.is_some()));
+        let counts: Vec<_> = counts.map(|(count, what)| counted(*count as u64, what)).collect();
+        self.verdict.summary = counts.join(", ");
         self.compare_failures(&inputs, &ran);
         let has_run = self.verdict.failures.is_empty();
         self.compare_count(&ran);
@@ -92,48 +106,114 @@ impl Running<'_> {
             self.compare_golden(&inputs, &ran, &file.resolve(golden), has_run);
         }
         self.check_conditions(&conditions, &inputs, &ran);
-        if let Some(leaves) = &case.leaves {
-            self.check_leaves(&transform, &inputs, &file.resolve(leaves))?;
+        if let (Some(leaves), Some(transform)) = (&case.leaves, &transform) {
+            self.check_leaves(transform, &inputs, &file.resolve(leaves))?;
         }
         Ok(())
+    }
+
+    /// Options that have no meaning here are not passed over.
+    fn check_options(&self) -> Result<(), Vec<Diagnostic>> {
+        let case = self.case();
+        let Some(_) = &case.pipeline else {
+            let given = [
+                ("source", case.source.is_some()),
+                ("sink", case.sink.is_some()),
+                ("env", !case.env.is_empty()),
+                ("cassette", case.cassette.is_some()),
+            ];
+            return match given.iter().find(|(_, is_given)| *is_given) {
+                Some((option, _)) => {
+                    let message = format!("`{option}` is for a pipeline, and this case tests a transform");
+                    Err(self.error(option, message, "add `pipeline = \"FILE.toml\"`, or take it out"))
+                }
+                None => Ok(()),
+            };
+        };
+        let given = [
+            ("transform", case.transform.is_some(), "name one of both"),
+            ("args", !case.args.is_empty(), "a pipeline has its own `args`"),
+            ("library", case.library.is_some(), "a pipeline has its own `library`"),
+            ("leaves", case.leaves.is_some(), "leaves are followed through a transform alone"),
+        ];
+        match given.iter().find(|(_, is_given, _)| *is_given) {
+            Some((option, _, help)) => {
+                let message = format!("`{option}` is for a transform, and this case tests a pipeline");
+                Err(self.error(option, message, help))
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn run_pipeline(&mut self, pipeline: &Path, inputs: &Inputs) -> Result<Ran, Vec<Diagnostic>> {
+        let file = self.file;
+        let case = &file.tests.case[self.number];
+        let test = format!("/case/{}", self.number);
+        self.verdict.used.push(file.resolve(pipeline));
+        let feed = match &case.cassette {
+            Some(cassette) => {
+                let cassette = file.resolve(cassette);
+                self.verdict.used.push(cassette.clone());
+                let player = Arc::new(offline::player(file, &test, &cassette)?);
+                Feed::Tape { wire: player.wire(), limit: None }
+            }
+            None => Feed::Inputs(inputs),
+        };
+        let source = case.source.as_deref();
+        let sink = case.sink.as_deref();
+        let offline =
+            Offline { file, test, pipeline, source, sink, compares: Some("pipeline"), env: &case.env, feed };
+        let ran = offline.run(&Temporary::new()).await?;
+        if let Some(error) = &ran.error {
+            self.verdict.fail("works", error.as_str());
+        } else if !ran.balances {
+            self.verdict.fail("works", "the ledger does not balance");
+        }
+        let outputs = ran.lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let outputs = outputs.map(|line| Made { text: Bytes::copy_from_slice(line), input: None }).collect();
+        let mut failures: Vec<_> = ran.letters.iter().map(|letter| failure_of(letter, inputs)).collect();
+        failures.sort_by_key(|(input, _)| *input);
+        Ok(Ran { outputs, failures })
     }
 
     fn inputs(&mut self) -> Result<Inputs, Vec<Diagnostic>> {
         let file = self.file;
         let case = &file.tests.case[self.number];
-        match (&case.input, &case.input_file) {
-            (Some(text), None) => {
-                let inputs = Inputs::inline(text, &self.file.own_name());
-                if inputs.events.is_empty() {
-                    return Err(self.error(
-                        "input",
-                        "there is no input",
-                        "write one JSON document or several",
-                    ));
-                }
-                Ok(inputs)
-            }
-            (None, Some(name)) => {
-                let path = self.file.resolve(name);
-                self.verdict.used.push(path.clone());
-                let text = std::fs::read(&path).map_err(|error| {
-                    self.error("input_file", format!("cannot read {}: {error}", path.display()), RELATIVE)
-                })?;
-                let inputs = Inputs::file(text, &name.display().to_string());
-                if inputs.events.is_empty() {
-                    let message = format!("there is no input in {}", path.display());
-                    return Err(self.error("input_file", message, "put JSON documents into it"));
-                }
-                Ok(inputs)
-            }
-            (Some(_), Some(_)) => {
-                Err(self.error("input_file", "both `input` and `input_file` are given", "keep one of them"))
-            }
-            (None, None) => {
-                let help = "add `input = '''{…}'''` or `input_file = \"FILE.ndjson\"`";
-                Err(self.error("name", "the case has no input", help))
-            }
+        let given = [
+            ("input", case.input.is_some()),
+            ("input_file", case.input_file.is_some()),
+            ("cassette", case.cassette.is_some()),
+        ];
+        let mut given = given.iter().filter(|(_, is_given)| *is_given).map(|(option, _)| *option);
+        if let (Some(one), Some(other)) = (given.next(), given.next()) {
+            let message = format!("both `{one}` and `{other}` are given");
+            return Err(self.error(other, message, "keep one of them"));
         }
+        if let Some(text) = &case.input {
+            let inputs = Inputs::inline(text, &file.own_name());
+            if inputs.events.is_empty() {
+                return Err(self.error("input", "there is no input", "write one JSON document or several"));
+            }
+            return Ok(inputs);
+        }
+        if let Some(name) = &case.input_file {
+            let path = file.resolve(name);
+            self.verdict.used.push(path.clone());
+            let text = std::fs::read(&path).map_err(|error| {
+                self.error("input_file", format!("cannot read {}: {error}", path.display()), RELATIVE)
+            })?;
+            let inputs = Inputs::file(text, &name.display().to_string());
+            if inputs.events.is_empty() {
+                let message = format!("there is no input in {}", path.display());
+                return Err(self.error("input_file", message, "put JSON documents into it"));
+            }
+            return Ok(inputs);
+        }
+        if case.cassette.is_some() {
+            return Ok(Inputs::inline("", &file.own_name()));
+        }
+        let help = "add `input = '''{…}'''` or `input_file = \"FILE.ndjson\"`";
+        Err(self.error("name", "the case has no input", help))
     }
 
     /// The documents of `expect`.
@@ -350,6 +430,19 @@ fn run_transform(transform: &Transform, inputs: &Inputs) -> Ran {
         }
     }
     ran
+}
+
+/// Why an input failed, as its dead letter has it.
+fn failure_of(letter: &str, inputs: &Inputs) -> (Option<usize>, Failure) {
+    let letter: Value = serde_json::from_str(letter).unwrap_or_default();
+    let word = |name: &str| letter["error"][name].as_str().unwrap_or_default().to_owned();
+    let offset = letter["meta"]["origin"]["offset"].as_u64();
+    let input = inputs.events.iter().position(|event| Some(event.offset) == offset.map(u128::from));
+    let position = match letter["error"]["position"].as_str() {
+        Some(position) => format!("{} ({position})", word("component")),
+        None => word("component"),
+    };
+    (input, Failure { kind: word("kind"), message: word("message"), position: Some(position) })
 }
 
 /// Whether a condition holds for an output: its only output is neither null nor false.

@@ -101,17 +101,6 @@ impl TestFile {
         path.is_file().then_some(path)
     }
 
-    /// An error at an option of a replay.
-    pub(super) fn error(
-        &self,
-        test: usize,
-        option: &str,
-        message: String,
-        help: Option<String>,
-    ) -> Diagnostic {
-        self.error_at(&format!("/replay/{test}/{option}"), message, help)
-    }
-
     /// An error at the value of an option, `/case/0/input`; at the file's beginning if it is not written.
     pub(super) fn error_at(
         &self,

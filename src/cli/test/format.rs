@@ -48,10 +48,22 @@ pub(super) struct Case {
     pub(super) args: Map<String, Value>,
     /// Folders searched for modules, instead of those that the file names.
     pub(super) library: Option<Vec<PathBuf>>,
+    /// A pipeline file, instead of a transform: the inputs are fed into its source, and the outputs are
+    /// what arrives at its sink.
+    pub(super) pipeline: Option<PathBuf>,
+    /// Which source, if the pipeline has several.
+    pub(super) source: Option<String>,
+    /// Which sink, if the pipeline has several.
+    pub(super) sink: Option<String>,
+    /// Environment variables for the pipeline, before those that are set.
+    #[serde(default)]
+    pub(super) env: BTreeMap<String, String>,
     /// JSON documents, one or several.
     pub(super) input: Option<String>,
     /// A file of them: one a line if it is called `.ndjson`.
     pub(super) input_file: Option<PathBuf>,
+    /// A recording, for a pipeline: its source asks that instead of anybody.
+    pub(super) cassette: Option<PathBuf>,
     /// All outputs in their order, as JSON documents.
     pub(super) expect: Option<String>,
     /// The same in a file.

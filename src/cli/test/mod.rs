@@ -6,6 +6,7 @@ mod file;
 mod format;
 mod inputs;
 mod leaves;
+mod offline;
 mod replay;
 mod report;
 mod transform;
@@ -232,7 +233,7 @@ fn run_one(file: &TestFile, job: Job, update: bool, runtime: &tokio::runtime::Ru
     let began = Instant::now();
     let verdict = match job.kind {
         Kind::Replay => runtime.block_on(replay::run(file, job.number, update)),
-        Kind::Case => case::run(file, job.number, update),
+        Kind::Case => case::run(file, job.number, update, runtime),
     };
     Line {
         file: file.shown().to_owned(),
