@@ -11,6 +11,7 @@
 //! | [`config`] | TOML to checked values; every error of a file in one go |
 //! | [`event`] | events, batches, delivery tokens, stable ids |
 //! | [`jq`] | the language: compile, run within bounds |
+//! | [`schema`] | what events should look like: OCSF |
 //! | [`source`], [`transform`], [`sink`] | the component types, one file each |
 //! | [`topology`] | the graph, the workers, epochs, the ledger |
 //! | [`state`] | cursors and positions, durable |
@@ -46,6 +47,7 @@ pub mod config;
 pub mod event;
 pub mod http;
 pub mod jq;
+pub mod schema;
 pub mod sink;
 pub mod source;
 pub mod state;

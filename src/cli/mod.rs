@@ -11,6 +11,7 @@ mod functions;
 mod graph;
 mod jq;
 mod logging;
+mod ocsf;
 mod progress;
 mod record;
 mod run;
@@ -92,6 +93,8 @@ enum Command {
     Record(record::RecordArgs),
     /// Try a jq program on events, with the pipeline's own engine and limits.
     Jq(jq::JqArgs),
+    /// Check events against OCSF.
+    Ocsf(ocsf::OcsfArgs),
     /// Print the topology of a pipeline.
     Graph(graph::GraphArgs),
     /// Print the reference of all sources, transforms and sinks, or of one.
@@ -140,6 +143,7 @@ fn dispatch(cli: Cli, logging: &logging::Logging) -> anyhow::Result<u8> {
         Command::Test(args) => test::test(&args),
         Command::Record(args) => record::record(&args),
         Command::Jq(args) => jq::jq(&args),
+        Command::Ocsf(args) => ocsf::ocsf(&args),
         Command::Graph(args) => graph::graph(&args),
         Command::Components(args) => components::components(&args),
         Command::Functions(args) => functions::functions(&args),

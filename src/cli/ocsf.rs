@@ -1,0 +1,386 @@
+//! `jaquard ocsf`.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Read, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{exit, print};
+use crate::event::{Event, Payload, json};
+use crate::jq::{self, Json, Limits, View};
+use crate::schema::ocsf::{Finding, Options, Schema, SchemaError, Severity, Validator};
+use crate::source::framing::Framer;
+
+/// For events that name no version that is built in.
+const DEFAULT_VERSION: &str = "1.8.0";
+
+#[derive(Debug, Args)]
+pub(super) struct OcsfArgs {
+    #[command(subcommand)]
+    command: OcsfCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum OcsfCommand {
+    /// Check events against a version of OCSF.
+    ///
+    /// Exit code 0: all events are valid; 65: some are not.
+    Validate(ValidateArgs),
+    /// List the classes of the built-in tables, or of a compiled schema.
+    Classes(ClassesArgs),
+}
+
+#[derive(Debug, Args)]
+struct ValidateArgs {
+    /// Files of JSON documents; standard input if there is none.
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Check all events against this built-in version. Without it each is checked against the version
+    /// that its `metadata.version` names, or 1.8.0 if that is not built in.
+    #[arg(long = "version", value_name = "VERSION", conflicts_with = "schema")]
+    version: Option<String>,
+    /// Check all events against a compiled schema, as the official compiler writes it.
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
+    /// Print warnings too.
+    #[arg(short, long)]
+    warnings: bool,
+    /// Also warn of recommended attributes that are missing.
+    #[arg(short, long)]
+    recommended: bool,
+    /// How findings are printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+struct ClassesArgs {
+    /// List those of a compiled schema.
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
+}
+
+/// Form of findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A line each, for people.
+    Text,
+    /// A JSON object each.
+    Json,
+}
+
+pub(super) fn ocsf(args: &OcsfArgs) -> anyhow::Result<u8> {
+    match &args.command {
+        OcsfCommand::Validate(args) => validate(args),
+        OcsfCommand::Classes(args) => classes(args),
+    }
+}
+
+/// Prints why there is no schema and returns the exit code.
+fn no_schema(error: &SchemaError) -> u8 {
+    eprintln!("error: {error}");
+    match error {
+        SchemaError::Unreadable { .. } => exit::IO,
+        SchemaError::Invalid { .. } => exit::CONFIG,
+    }
+}
+
+fn classes(args: &ClassesArgs) -> anyhow::Result<u8> {
+    let mut schemas: Vec<Arc<Schema>> = Vec::new();
+    match &args.schema {
+        Some(path) => match Schema::read(path) {
+            Ok(schema) => schemas.push(schema),
+            Err(error) => return Ok(no_schema(&error)),
+        },
+        None => {
+            schemas.extend(Schema::built_in_versions().iter().filter_map(|version| Schema::built_in(version)))
+        }
+    }
+    let mut out = String::new();
+    for schema in schemas {
+        let note = schema.note().map_or_else(String::new, |note| format!(" ({note})"));
+        let _ = writeln!(out, "OCSF {}{note}", schema.version());
+        for class in schema.classes() {
+            let deprecated =
+                class.deprecated.map_or_else(String::new, |since| format!("  deprecated since {since}"));
+            let _ = writeln!(out, "{:>8}  {}  {}{deprecated}", class.uid, class.name, class.caption);
+        }
+    }
+    print(&out)?;
+    Ok(exit::DONE)
+}
+
+fn validate(args: &ValidateArgs) -> anyhow::Result<u8> {
+    let fixed = match (&args.schema, &args.version) {
+        (Some(path), _) => match Schema::read(path) {
+            Ok(schema) => Some(schema),
+            Err(error) => return Ok(no_schema(&error)),
+        },
+        (None, Some(version)) => match Schema::built_in(version) {
+            Some(schema) => Some(schema),
+            None => {
+                eprintln!(
+                    "error: OCSF {version} is not built in, only {}; give a compiled schema with --schema",
+                    Schema::built_in_versions().join(" and ")
+                );
+                return Ok(exit::USAGE);
+            }
+        },
+        (None, None) => None,
+    };
+    jq::with_stack(|| check(args, fixed))
+}
+
+/// Checks all inputs and returns the exit code.
+fn check(args: &ValidateArgs, fixed: Option<Arc<Schema>>) -> anyhow::Result<u8> {
+    let options = Options { missing_recommended: args.recommended };
+    let mut session = Session {
+        validators: Validators {
+            fixed: fixed.map(|schema| Validator::new(schema, options)),
+            by_version: Vec::new(),
+            options,
+        },
+        report: Report {
+            warnings: args.warnings || args.recommended,
+            format: args.format,
+            out: io::BufWriter::new(io::stdout().lock()),
+            counts: Counts::default(),
+            not_checked: BTreeMap::new(),
+        },
+    };
+    let mut unread = false;
+    if args.files.is_empty() {
+        session.input(&mut io::stdin().lock(), "-")?;
+    }
+    for path in &args.files {
+        match File::open(path) {
+            Ok(mut file) => session.input(&mut file, &path.display().to_string())?,
+            Err(error) => {
+                eprintln!("error: cannot open {}: {error}", path.display());
+                unread = true;
+            }
+        }
+    }
+    session.report.finish()?;
+    Ok(match session.report.counts.invalid {
+        _ if unread => exit::IO,
+        0 => exit::DONE,
+        _ => exit::TEST,
+    })
+}
+
+struct Session<'a> {
+    validators: Validators,
+    report: Report<'a>,
+}
+
+impl Session<'_> {
+    fn input(&mut self, input: &mut impl Read, shown: &str) -> anyhow::Result<()> {
+        let mut framer = Framer::documents(1 << 30);
+        let mut events = Vec::new();
+        let mut lines = Lines::default();
+        loop {
+            let mut chunk = vec![0; 64 << 10];
+            let read = input.read(&mut chunk).with_context(|| format!("cannot read {shown}"))?;
+            if read == 0 {
+                framer.finish(true, &mut events);
+            } else {
+                chunk.truncate(read);
+                lines.feed(&chunk);
+                framer.feed(chunk.into(), &mut events);
+            }
+            for event in events.drain(..) {
+                let place = Place { file: shown, line: lines.line_of(event.offset) };
+                self.event(&event, place)?;
+            }
+            if read == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn event(&mut self, event: &Event, place: Place<'_>) -> anyhow::Result<()> {
+        let Payload::Json(text) = &event.payload else {
+            return self.report.not_json(place, "not JSON, or longer than 1 GiB");
+        };
+        if let Err(error) = json::validate(text, Limits::default().depth) {
+            return self.report.not_json(place, &error.to_string());
+        }
+        let mut event = Json::from_text(text.clone());
+        let view = event.view();
+        let validator = self.validators.of(view)?;
+        self.report.event(validator.check(view), place)
+    }
+}
+
+/// Which validator an event gets.
+struct Validators {
+    /// The validator of all events, if the command line names a schema.
+    fixed: Option<Validator>,
+    by_version: Vec<(&'static str, Validator)>,
+    options: Options,
+}
+
+impl Validators {
+    fn of(&mut self, event: View<'_>) -> anyhow::Result<&mut Validator> {
+        if let Some(validator) = &mut self.fixed {
+            return Ok(validator);
+        }
+        let version = built_in_version(event);
+        let at = match self.by_version.iter().position(|(known, _)| *known == version) {
+            Some(at) => at,
+            None => {
+                let schema = Schema::built_in(version).context("a built-in table cannot be read")?;
+                self.by_version.push((version, Validator::new(schema, self.options)));
+                self.by_version.len() - 1
+            }
+        };
+        Ok(&mut self.by_version[at].1)
+    }
+}
+
+/// The version that an event names, if it is built in.
+fn built_in_version(event: View<'_>) -> &'static str {
+    let versions = Schema::built_in_versions();
+    event
+        .member("metadata", |metadata| {
+            metadata.member("version", |version| {
+                let named = version.as_str()?;
+                versions.iter().copied().find(|known| *known == named)
+            })
+        })
+        .flatten()
+        .flatten()
+        .unwrap_or(DEFAULT_VERSION)
+}
+
+/// Where an event stands.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    file: &'a str,
+    line: u64,
+}
+
+#[derive(Default)]
+struct Counts {
+    events: u64,
+    /// Events with an error.
+    invalid: u64,
+    errors: u64,
+    warnings: u64,
+}
+
+struct Report<'a> {
+    warnings: bool,
+    format: Format,
+    out: io::BufWriter<io::StdoutLock<'a>>,
+    counts: Counts,
+    /// What was not checked, and in how many events: said once, not for every event.
+    not_checked: BTreeMap<String, u64>,
+}
+
+impl Report<'_> {
+    fn not_json(&mut self, place: Place<'_>, problem: &str) -> anyhow::Result<()> {
+        self.counts.events += 1;
+        self.counts.invalid += 1;
+        self.counts.errors += 1;
+        self.line(place, Severity::Error.name(), "not_json", ".", problem)
+    }
+
+    fn event(&mut self, findings: &[Finding], place: Place<'_>) -> anyhow::Result<()> {
+        self.counts.events += 1;
+        self.counts.invalid += u64::from(findings.iter().any(|found| found.severity == Severity::Error));
+        for found in findings {
+            match found.severity {
+                Severity::Error => self.counts.errors += 1,
+                Severity::Warning => self.counts.warnings += 1,
+                Severity::NotChecked => {
+                    *self.not_checked.entry(format!("{}: {}", found.path, found.message)).or_default() += 1;
+                    continue;
+                }
+            }
+            if found.severity == Severity::Error || self.warnings {
+                self.line(place, found.severity.name(), found.rule.name(), &found.path, &found.message)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn line(
+        &mut self,
+        place: Place<'_>,
+        severity: &str,
+        rule: &str,
+        path: &str,
+        message: &str,
+    ) -> anyhow::Result<()> {
+        let Place { file, line } = place;
+        match self.format {
+            Format::Text => writeln!(self.out, "{file}:{line}: {severity} {rule} {path}: {message}")?,
+            Format::Json => {
+                let finding = serde_json::json!({
+                    "file": file, "line": line, "severity": severity, "rule": rule, "path": path, "message": message,
+                });
+                writeln!(self.out, "{finding}")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says what was not checked, and the sums.
+    fn finish(&mut self) -> anyhow::Result<()> {
+        self.out.flush()?;
+        for (message, events) in &self.not_checked {
+            eprintln!("not checked in {}: {message}", counted(*events, "event"));
+        }
+        let Counts { events, invalid, errors, warnings } = &self.counts;
+        let hint = if *warnings > 0 && !self.warnings { "; --warnings shows them" } else { "" };
+        eprintln!(
+            "{}, {invalid} invalid: {}, {}{hint}",
+            counted(*events, "event"),
+            counted(*errors, "error"),
+            counted(*warnings, "warning")
+        );
+        Ok(())
+    }
+}
+
+fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// The line of an offset, of offsets that grow.
+struct Lines {
+    /// Offsets of line breaks ahead.
+    breaks: VecDeque<u128>,
+    /// Bytes fed so far.
+    fed: u128,
+    line: u64,
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Lines { breaks: VecDeque::new(), fed: 0, line: 1 }
+    }
+}
+
+impl Lines {
+    fn feed(&mut self, chunk: &[u8]) {
+        let fed = self.fed;
+        self.breaks.extend(memchr::memchr_iter(b'\n', chunk).map(|at| fed + at as u128));
+        self.fed += chunk.len() as u128;
+    }
+
+    fn line_of(&mut self, offset: u128) -> u64 {
+        while self.breaks.front().is_some_and(|at| *at < offset) {
+            self.breaks.pop_front();
+            self.line += 1;
+        }
+        self.line
+    }
+}
