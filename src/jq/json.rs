@@ -5,7 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use super::identity::identity;
-use super::value::{Doc, Obj, Str, Val};
+use super::value::{Doc, Obj, Str, Val, parse_literal};
 use super::view::View;
 use super::write::{self, NotJson, WriteLimits};
 use crate::event::json::{self, JsonError};
@@ -48,6 +48,31 @@ impl Json {
         Json { text: None, value: Some(Val::str(text)), doc: None }
     }
 
+    /// An integer.
+    pub fn integer(number: i64) -> Self {
+        Json::of(Val::Int(number))
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(value: bool) -> Self {
+        Json::of(Val::Bool(value))
+    }
+
+    /// `null`.
+    pub fn null() -> Self {
+        Json::of(Val::Null)
+    }
+
+    /// A number as JSON writes it; its digits are kept. `None` if it is none.
+    pub fn number(text: &str) -> Option<Self> {
+        parse_literal(text).map(Json::of)
+    }
+
+    /// An array of these items.
+    pub fn array(items: Vec<Json>) -> Self {
+        Json::of(Val::arr(items.into_iter().map(Json::into_value).collect()))
+    }
+
     /// An object of these members.
     pub fn record(members: Vec<(&str, Json)>) -> Self {
         let members = members.into_iter().map(|(name, mut json)| (Str::new(name), json.value().clone()));
@@ -56,6 +81,11 @@ impl Json {
 
     pub(super) fn of(value: Val) -> Self {
         Json { text: None, value: Some(value), doc: None }
+    }
+
+    pub(super) fn into_value(mut self) -> Val {
+        self.value();
+        self.value.unwrap_or(Val::Null)
     }
 
     /// The value; its content is read where it is touched.

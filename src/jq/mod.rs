@@ -37,6 +37,7 @@ pub use compile::{CompileError, Compiled, MAIN, Position, Program, compile, comp
 pub use coverage::{Coverage, FileCoverage, Site, Total};
 pub use engine::{DOCS, Doc, Example, SiteKind};
 pub use json::Json;
+pub use library::time::Instant;
 pub use limits::Limits;
 pub use memory::CountingAllocator;
 pub(crate) use run::panic_message;

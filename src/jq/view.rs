@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use num_traits::ToPrimitive as _;
 
-use super::value::{Val, append_key};
+use super::json::Json;
+use super::value::{Obj, Str, Val, append_key};
 use super::write;
 
 /// A value inside a worker, to look at: borrowed, copied for nothing.
@@ -147,6 +148,43 @@ impl<'a> View<'a> {
     /// Whether there are no items or members.
     pub fn is_empty(self) -> bool {
         self.len() == 0
+    }
+
+    /// The value as an event of its own; what is below it is shared.
+    pub fn to_json(self) -> Json {
+        Json::of(self.0.clone())
+    }
+
+    /// An object with some members replaced, by the numbers that [`View::for_members`] has them in, and
+    /// with others set, the new ones at the end. All else is shared with it.
+    pub fn with_members(
+        self,
+        replaced: impl IntoIterator<Item = (usize, Json)>,
+        set: impl IntoIterator<Item = (&'static str, Json)>,
+    ) -> Json {
+        let mut object = match self.0 {
+            Val::Obj(object) => (**object).clone(),
+            Val::Raw(raw) if raw.is_object() => raw.to_obj(),
+            _ => Obj::default(),
+        };
+        for (at, member) in replaced {
+            object.replace(at, member.into_value());
+        }
+        for (name, member) in set {
+            object.insert(Str::new(name), member.into_value());
+        }
+        Json::of(Val::obj(object))
+    }
+
+    /// An array with some items replaced, by their numbers. All else is shared with it.
+    pub fn with_items(self, replaced: impl IntoIterator<Item = (usize, Json)>) -> Json {
+        let mut items = self.0.clone().into_items().unwrap_or_default();
+        for (at, item) in replaced {
+            if let Some(slot) = items.get_mut(at) {
+                *slot = item.into_value();
+            }
+        }
+        Json::of(Val::arr(items))
     }
 
     /// The beginning of its JSON text, of about `bytes`; for messages.

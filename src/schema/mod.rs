@@ -2,6 +2,8 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`log_type`] | log type schemas: fields, types, indicators, and events held against them |
 //! | [`ocsf`] | OCSF: tables of two versions, compiled schemas, the validator |
 
+pub mod log_type;
 pub mod ocsf;

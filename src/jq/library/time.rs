@@ -19,10 +19,12 @@ use self::calendar::{civil_from_days, days_from_civil, days_in_month};
 use super::text::excerpt;
 
 mod calendar;
+mod instant;
 mod strftime;
 mod strptime;
 mod zone;
 
+pub use instant::Instant;
 pub(in crate::jq) use strftime::strftime;
 pub(in crate::jq) use strptime::{parse_time, strptime};
 

@@ -75,6 +75,13 @@ impl Obj {
         }
     }
 
+    /// Replaces the value of the member of a number.
+    pub(in crate::jq) fn replace(&mut self, at: usize, value: Val) {
+        if let Some((_, slot)) = self.entries.get_mut(at) {
+            *slot = value;
+        }
+    }
+
     /// Takes a member out. The others keep their order.
     pub(in crate::jq) fn remove(&mut self, key: &[u8]) -> Option<Val> {
         let at = self.position(key)?;

@@ -31,6 +31,9 @@ pub(super) const MONTHS: [&str; 12] = [
     "December",
 ];
 
+/// Letters of the conversions of [`parse_time`].
+const CONVERSIONS: &str = "aAbBcCdDeFfhHIjklmMnpPrRsStTxXyYzZ%";
+
 /// Milliseconds since the epoch by the first format that fits all of the text, white space around
 /// it apart.
 ///
@@ -49,6 +52,33 @@ pub(in crate::jq) fn parse_time(text: &str, formats: &[&str]) -> Result<i64, Str
             tried => format!("{} fits no time format, tried {}", excerpt(text), tried.join(", ")),
         }
     })
+}
+
+/// As [`parse_time`] with one format: seconds since the epoch, and nanoseconds on top.
+pub(super) fn parse_seconds(text: &str, format: &str) -> Option<(i64, i64)> {
+    match read(text.trim(), format, Zones::Known) {
+        Some((fields, "")) => fields.epoch(),
+        _ => None,
+    }
+}
+
+/// The first conversion of a format that [`parse_time`] does not know, with its `%`.
+pub(super) fn unknown_conversion(format: &str) -> Option<&str> {
+    let mut rest = format;
+    while let Some(at) = rest.find('%') {
+        let conversion = &rest[at..];
+        let letter = conversion
+            .char_indices()
+            .skip(1)
+            .find(|(_, c)| !matches!(c, '-' | '_' | '0' | '^' | '#' | 'E' | 'O'));
+        let Some((letter_at, letter)) = letter else { return Some(conversion) };
+        let end = letter_at + letter.len_utf8();
+        if !CONVERSIONS.contains(letter) {
+            return Some(&conversion[..end]);
+        }
+        rest = &conversion[end..];
+    }
+    None
 }
 
 /// Reads all of a text by a format. Parts that the format lacks are as jq has them: 1900, January,
@@ -163,9 +193,14 @@ impl Fields {
     }
 
     fn epoch_ms(&self) -> Option<i64> {
-        let millis = self.nanos / 1_000_000;
+        let (seconds, nanos) = self.epoch()?;
+        seconds.checked_mul(1000)?.checked_add(nanos / 1_000_000)
+    }
+
+    /// Seconds since the epoch, and nanoseconds on top.
+    fn epoch(&self) -> Option<(i64, i64)> {
         if let Some(epoch) = self.epoch {
-            return epoch.checked_mul(1000)?.checked_add(millis);
+            return Some((epoch, self.nanos));
         }
         let year = self.year(1970);
         if self.yearday0.is_some_and(|yearday0| yearday0 >= days_in_year(year)) {
@@ -178,7 +213,7 @@ impl Fields {
         }
         let time =
             BrokenDown { day: day as i32, month0: month0 as i32, year: year as i32, ..self.broken_down() };
-        Some((timegm(&time) - self.offset) * 1000 + millis)
+        Some((timegm(&time) - self.offset, self.nanos))
     }
 }
 
@@ -455,6 +490,37 @@ mod tests {
         assert_eq!(parse_time("Jan 2", &["%b %d"]), Ok(86_400_000));
         assert_eq!(parse_time("2024 366", &["%Y %j"]), to_epoch_ms("2024-12-31"));
         assert_eq!(parse_time("23:59:60", &["%T"]), Ok(86_400_000));
+    }
+
+    #[test]
+    fn conversions_are_known_exactly_if_they_are_read() {
+        for letter in
+            (b' '..=b'~').map(char::from).filter(|c| !matches!(c, '-' | '_' | '0' | '^' | '#' | 'E' | 'O'))
+        {
+            let format = format!("%{letter}");
+            // one of these texts fits each conversion there is
+            let texts = [
+                "",
+                "1",
+                "Mon",
+                "Jan",
+                "AM",
+                "+00",
+                "UTC",
+                "%",
+                "2024-01-02",
+                "01/02/24",
+                "10:20",
+                "10:20:30",
+                "10:20:30 AM",
+                "Mon Jan  1 10:20:30 2024",
+            ];
+            let is_read = texts.iter().any(|text| matches!(read(text, &format, Zones::Known), Some((_, ""))));
+            assert_eq!(unknown_conversion(&format).is_none(), is_read, "{format}");
+        }
+        assert_eq!(unknown_conversion("%Y %-d é%Q%H"), Some("%Q"));
+        assert_eq!(unknown_conversion("%Y%"), Some("%"));
+        assert_eq!(unknown_conversion("%Yé%é"), Some("%é"));
     }
 
     #[test]

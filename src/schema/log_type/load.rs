@@ -1,0 +1,594 @@
+//! Schema files to schemas.
+
+use std::ops::Range;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::indicator::Indicator;
+use super::model::{Element, Field, Object, Schema, TimeFormat, Type, Validate, Version};
+use super::yaml::{self, Kind, Member, Node};
+use crate::config::{Diagnostic, Severity, SourceFile, nearest};
+use crate::jq::{Instant, append_to_path};
+
+/// Bytes of a schema file.
+const FILE_BYTES: usize = 4 << 20;
+
+/// Fields of a schema, on all levels.
+const FIELDS: usize = 20_000;
+
+/// Levels of fields.
+const LEVELS: usize = 32;
+
+/// Keys of a file that say nothing about the shape of its records, or nothing that is used here.
+const FILE_KEYS: [&str; 12] = [
+    "schema",
+    "description",
+    "fields",
+    "definitions",
+    "parser",
+    "referenceURL",
+    "version",
+    "fieldDiscoveryEnabled",
+    "revision",
+    "managed",
+    "tests",
+    "displayName",
+];
+
+const FIELD_KEYS: [&str; 2] = ["name", "required"];
+
+const ELEMENT_KEYS: [&str; 13] = [
+    "type",
+    "description",
+    "fields",
+    "element",
+    "target",
+    "timeFormat",
+    "timeFormats",
+    "isEventTime",
+    "isExpiration",
+    "isEmbeddedJSON",
+    "indicators",
+    "validate",
+    "deprecated",
+];
+
+/// Keys by which other loaders change values; doing nothing for them would change what is delivered.
+const TRANSFORMATIONS: [&str; 5] = ["rename", "copy", "concat", "split", "mask"];
+
+const TYPES: [&str; 10] =
+    ["string", "int", "smallint", "bigint", "float", "boolean", "timestamp", "array", "object", "json"];
+
+impl Schema {
+    /// Reads the text of a schema file. The name is the one in the file, or that of the file.
+    ///
+    /// Warnings come with the schema; errors, all of them, without.
+    ///
+    /// Known are all types (`string`, `int`, `smallint`, `bigint`, `float`, `boolean`, `timestamp`,
+    /// `array`, `object`, `json`, and `ref` to one of the file's `definitions`), `required`,
+    /// `timeFormat` and `timeFormats`, `isEventTime`, `indicators`, `isEmbeddedJSON` and `validate`.
+    /// `isExpiration` is read and has no effect. `rename`, `copy`, `concat`, `split` and `mask` are
+    /// errors: what they would do is done by a `jq` transform.
+    pub fn read(path: &Path, text: String) -> Result<(Schema, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let file = SourceFile::new(path, text);
+        let mut loader = Loader {
+            file: file.clone(),
+            found: Vec::new(),
+            definitions: Vec::new(),
+            paths: Vec::new(),
+            path: String::new(),
+            event_times: 0,
+        };
+        let schema = loader.file(path);
+        let is_good = loader.found.iter().all(|found| found.severity == Severity::Warning);
+        match schema {
+            Some(schema) if is_good => Ok((schema, loader.found)),
+            _ => Err(loader.found),
+        }
+    }
+}
+
+struct Loader {
+    file: Arc<SourceFile>,
+    found: Vec<Diagnostic>,
+    definitions: Vec<Member>,
+    /// Of the fields so far.
+    paths: Vec<String>,
+    /// Of the field in hand.
+    path: String,
+    event_times: u32,
+}
+
+impl Loader {
+    fn error(&mut self, span: &Range<usize>, message: impl Into<String>, help: impl Into<Option<String>>) {
+        // a file of nothing but mistakes is told of by its first ones
+        if self.found.len() < 100 {
+            self.found.push(Diagnostic::error(&self.file, span.clone(), message).help(help));
+        }
+    }
+
+    fn warning(&mut self, span: &Range<usize>, message: impl Into<String>, help: impl Into<Option<String>>) {
+        if self.found.len() < 100 {
+            self.found.push(Diagnostic::error(&self.file, span.clone(), message).help(help).warning());
+        }
+    }
+
+    fn file(&mut self, path: &Path) -> Option<Schema> {
+        let file = self.file.clone();
+        if file.text.len() > FILE_BYTES {
+            self.error(&(0..0), format!("the file is longer than {FILE_BYTES} bytes"), None);
+            return None;
+        }
+        let root = match yaml::parse(&file.text) {
+            Ok(root) => root,
+            Err(error) => {
+                self.error(&error.span, error.message, error.help.map(str::to_owned));
+                return None;
+            }
+        };
+        let Kind::Map(members) = &root.kind else {
+            let help = "a schema begins with `schema: NAME` and `fields:`";
+            self.error(&root.span, format!("a schema is a map, this is {}", root.what()), help.to_owned());
+            return None;
+        };
+        self.unknown_keys(members, &[&FILE_KEYS], "a schema");
+        let name = match find(members, "schema") {
+            Some(member) => self.name(member)?,
+            None => path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),
+        };
+        if let Some(member) = find(members, "definitions") {
+            match &member.value.kind {
+                Kind::Map(definitions) => self.definitions.clone_from(definitions),
+                _ => {
+                    let message =
+                        format!("`definitions` is a map of names to types, this is {}", member.value.what());
+                    self.error(&member.value.span, message, None);
+                }
+            }
+        }
+        let description = find(members, "description").and_then(|member| member.value.text());
+        let Some(fields) = find(members, "fields") else {
+            let help = "add `fields:` and below it `- name: id`, `  type: string`";
+            self.error(&root.span, "the schema has no `fields`", help.to_owned());
+            return None;
+        };
+        let root = self.object(fields, &[], LEVELS)?;
+        Some(Schema {
+            name,
+            description: description.unwrap_or_default().trim().to_owned(),
+            root,
+            paths: std::mem::take(&mut self.paths),
+        })
+    }
+
+    fn name(&mut self, member: &Member) -> Option<String> {
+        let name = member.value.text().unwrap_or_default();
+        let is_name = !name.is_empty()
+            && name.len() <= 200
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        if !is_name {
+            let help = "use letters, digits, `.`, `_` and `-`, as in `Custom.Billing`";
+            self.error(&member.value.span, "this is no name of a log type", help.to_owned());
+            return None;
+        }
+        Some(name.to_owned())
+    }
+
+    /// Tells of keys that are not known: an error if one is near, for then it is a misspelling.
+    fn unknown_keys(&mut self, members: &[Member], known: &[&[&'static str]], what: &str) {
+        for member in members {
+            if known.iter().any(|keys| keys.contains(&&*member.key)) {
+                continue;
+            }
+            let message = format!("unknown key `{}` of {what}", member.key);
+            if TRANSFORMATIONS.contains(&&*member.key) && what == "a field" {
+                let message = format!("`{}` changes values, which a schema does not do here", member.key);
+                let help = "take it out, and do it in a `jq` transform before the `schema` transform";
+                self.error(&member.key_span, message, help.to_owned());
+            } else if let Some(near) = nearest(&member.key, known.iter().copied().flatten().copied()) {
+                self.error(&member.key_span, message, format!("did you mean `{near}`?"));
+            } else {
+                self.warning(&member.key_span, message, "it has no effect".to_owned());
+            }
+        }
+    }
+
+    /// The fields of an object, below the key `fields`.
+    fn object(&mut self, member: &Member, inherited: &[Indicator], levels: usize) -> Option<Object> {
+        let Kind::List(items) = &member.value.kind else {
+            let message = format!("`fields` is a list of fields, this is {}", member.value.what());
+            self.error(&member.value.span, message, "each field begins with `- name: …`".to_owned());
+            return None;
+        };
+        if items.is_empty() {
+            self.error(
+                &member.value.span,
+                "`fields` is empty",
+                "an object without known fields is `type: json`".to_owned(),
+            );
+            return None;
+        }
+        let Some(levels) = levels.checked_sub(1) else {
+            let message = format!("fields are nested deeper than {LEVELS} levels");
+            self.error(&member.key_span, message, "make the inner one `type: json`".to_owned());
+            return None;
+        };
+        let mut fields: Vec<Field> = Vec::new();
+        let mut names = std::collections::HashSet::new();
+        for item in items {
+            let Some((field, span)) = self.field(item, inherited, levels) else { continue };
+            if !names.insert(field.name.clone()) {
+                let message = format!("the field `{}` is there twice", field.name);
+                self.error(&span, message, "keep one of them".to_owned());
+                continue;
+            }
+            fields.push(field);
+        }
+        Some(Object::new(fields))
+    }
+
+    fn field(
+        &mut self,
+        item: &Node,
+        inherited: &[Indicator],
+        levels: usize,
+    ) -> Option<(Field, Range<usize>)> {
+        let Kind::Map(members) = &item.kind else {
+            let message = format!("a field is a map with `name` and `type`, this is {}", item.what());
+            self.error(&item.span, message, None);
+            return None;
+        };
+        if self.paths.len() >= FIELDS {
+            // told of once; what follows is not looked at
+            if self.paths.len() == FIELDS {
+                self.paths.push(String::new());
+                self.error(&item.span, format!("the schema has more than {FIELDS} fields"), None);
+            }
+            return None;
+        }
+        self.unknown_keys(members, &[&FIELD_KEYS, &ELEMENT_KEYS], "a field");
+        let Some(name) = find(members, "name") else {
+            self.error(&item.span, "the field has no `name`", None);
+            return None;
+        };
+        let Some(text) = name.value.text().filter(|text| !text.is_empty()) else {
+            self.error(&name.value.span, format!("a name is text, this is {}", name.value.what()), None);
+            return None;
+        };
+        let before = self.path.len();
+        append_to_path(&mut self.path, text);
+        let number = self.paths.len() as u32;
+        self.paths.push(self.path.clone());
+        let required = self.flag(members, "required");
+        let element = self.element(members, &name.value.span, inherited, levels);
+        self.path.truncate(before);
+        let description =
+            find(members, "description").and_then(|member| member.value.text()).unwrap_or_default();
+        let description = description.trim().to_owned();
+        let field = Field { name: text.to_owned(), required, description, number, element: element? };
+        Some((field, name.value.span.clone()))
+    }
+
+    /// What a field or an array's items hold. `place` is where a missing key is told of.
+    fn element(
+        &mut self,
+        members: &[Member],
+        place: &Range<usize>,
+        inherited: &[Indicator],
+        levels: usize,
+    ) -> Option<Element> {
+        let Some(kind) = find(members, "type") else {
+            self.error(place, "there is no `type`", format!("the types are {}", TYPES.join(", ")));
+            return None;
+        };
+        let name = kind.value.text().unwrap_or_default();
+        if name == "ref" {
+            return self.reference(members, &kind.value.span, inherited, levels);
+        }
+        let mut indicators = self.indicators(members);
+        // those on an object or a list hold for the texts below it
+        indicators
+            .extend(inherited.iter().filter(|one| !indicators.contains(one)).copied().collect::<Vec<_>>());
+        let fields = find(members, "fields");
+        let element = find(members, "element");
+        if let (Some(fields), true) = (fields, name != "object" && TYPES.contains(&name)) {
+            let message = format!("`fields` belongs to an object, this is `type: {name}`");
+            self.error(&fields.key_span, message, "write `type: object`, or take `fields` out".to_owned());
+        }
+        if let (Some(element), true) = (element, name != "array" && TYPES.contains(&name)) {
+            let message = format!("`element` belongs to an array, this is `type: {name}`");
+            self.error(&element.key_span, message, "write `type: array`, or take `element` out".to_owned());
+        }
+        let mut below: &[Indicator] = &[];
+        if matches!(name, "object" | "array") {
+            below = &indicators;
+        }
+        let resolved = match name {
+            "string" => Some(Type::String),
+            "int" => Some(Type::Integer(32)),
+            "smallint" => Some(Type::Integer(16)),
+            "bigint" => Some(Type::Integer(64)),
+            "float" => Some(Type::Float),
+            "boolean" => Some(Type::Boolean),
+            "timestamp" => Some(Type::Timestamp),
+            "json" => Some(Type::Json),
+            "object" => match fields {
+                Some(fields) => self.object(fields, below, levels).map(Type::Object),
+                None => {
+                    let help = "list its `fields`, or write `type: json` for an object of any members";
+                    self.error(&kind.value.span, "the object has no `fields`", help.to_owned());
+                    None
+                }
+            },
+            "array" => match element {
+                Some(element) => self.items(element, below, levels).map(|items| Type::Array(Box::new(items))),
+                None => {
+                    let help = "say what its items are: `element:` and below it `type: string`";
+                    self.error(&kind.value.span, "the array has no `element`", help.to_owned());
+                    None
+                }
+            },
+            wrong => {
+                let help = match nearest(wrong, TYPES) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("the types are {}", TYPES.join(", ")),
+                };
+                let message = match kind.value.text() {
+                    Some(text) if !text.is_empty() => format!("unknown type `{text}`"),
+                    _ => format!("a type is a word, this is {}", kind.value.what()),
+                };
+                self.error(&kind.value.span, message, help);
+                None
+            }
+        };
+        let (times, event_time) = self.times(members, name, &kind.value.span);
+        self.flag(members, "isExpiration").then(|| {
+            let span = find(members, "isExpiration").map_or(0..0, |member| member.key_span.clone());
+            let help = "what expires is for the store to say".to_owned();
+            self.warning(&span, "`isExpiration` has no effect", help);
+        });
+        let is_embedded = self.flag(members, "isEmbeddedJSON");
+        if is_embedded && !matches!(name, "object" | "array" | "json") {
+            let span = find(members, "isEmbeddedJSON").map_or(0..0, |member| member.key_span.clone());
+            let message =
+                format!("`isEmbeddedJSON` belongs to an object, an array or json, this is `type: {name}`");
+            self.error(&span, message, "write `type: json`, or take it out".to_owned());
+        }
+        let validate = find(members, "validate").and_then(|member| self.validate(member, name));
+        Some(Element { kind: resolved?, is_embedded, times, event_time, indicators, validate })
+    }
+
+    fn items(&mut self, member: &Member, inherited: &[Indicator], levels: usize) -> Option<Element> {
+        let Kind::Map(members) = &member.value.kind else {
+            let message = format!("`element` is a map with `type`, this is {}", member.value.what());
+            self.error(&member.value.span, message, None);
+            return None;
+        };
+        let Some(levels) = levels.checked_sub(1) else {
+            let message = format!("fields are nested deeper than {LEVELS} levels");
+            self.error(&member.key_span, message, "make the inner one `type: json`".to_owned());
+            return None;
+        };
+        self.unknown_keys(members, &[&ELEMENT_KEYS, &FIELD_KEYS], "an element");
+        let before = self.path.len();
+        self.path.push_str("[]");
+        let element = self.element(members, &member.key_span, inherited, levels);
+        self.path.truncate(before);
+        element
+    }
+
+    /// `type: ref` with `target`: what a definition says.
+    fn reference(
+        &mut self,
+        members: &[Member],
+        place: &Range<usize>,
+        inherited: &[Indicator],
+        levels: usize,
+    ) -> Option<Element> {
+        let Some(target) = find(members, "target") else {
+            self.error(place, "a `ref` has no `target`", "name one of the file's `definitions`".to_owned());
+            return None;
+        };
+        let name = target.value.text().unwrap_or_default();
+        let Some(definition) = self.definitions.iter().find(|definition| definition.key == name) else {
+            let known = self.definitions.iter().map(|definition| &*definition.key);
+            let help = nearest(name, known).map(|near| format!("did you mean `{near}`?"));
+            self.error(&target.value.span, format!("there is no definition `{name}`"), help);
+            return None;
+        };
+        let definition = definition.value.clone();
+        let Kind::Map(inner) = &definition.kind else {
+            let message = format!("a definition is a map with `type`, this is {}", definition.what());
+            self.error(&definition.span, message, None);
+            return None;
+        };
+        // a definition that refers to itself ends at the bound of levels
+        let Some(levels) = levels.checked_sub(1) else {
+            let message = format!("`{name}` is nested deeper than {LEVELS} levels, or refers to itself");
+            self.error(&target.value.span, message, "make the inner one `type: json`".to_owned());
+            return None;
+        };
+        self.element(inner, &definition.span, inherited, levels)
+    }
+
+    /// The forms of a time, and the rank as the record's time.
+    fn times(
+        &mut self,
+        members: &[Member],
+        kind: &str,
+        place: &Range<usize>,
+    ) -> (Vec<TimeFormat>, Option<u32>) {
+        let (one, several) = (find(members, "timeFormat"), find(members, "timeFormats"));
+        if let (Some(_), Some(several)) = (one, several) {
+            let help = "move it to the list".to_owned();
+            self.error(&several.key_span, "both `timeFormat` and `timeFormats` are given", help);
+        }
+        let written: Vec<Rc<Node>> = match (one, several.map(|member| &member.value)) {
+            (Some(one), _) => vec![one.value.clone()],
+            (None, Some(node)) => match &node.kind {
+                Kind::List(items) => items.clone(),
+                _ => vec![node.clone()],
+            },
+            (None, None) => Vec::new(),
+        };
+        let is_time = matches!(kind, "timestamp" | "string");
+        if let (Some(member), false) = (one.or(several), is_time || !TYPES.contains(&kind)) {
+            let message = format!("`{}` belongs to a timestamp, this is `type: {kind}`", member.key);
+            self.error(&member.key_span, message, "write `type: timestamp`".to_owned());
+        }
+        let count = self.found.len();
+        let times: Vec<_> = written.iter().filter_map(|node| self.time_format(node)).collect();
+        if kind == "timestamp" && times.is_empty() && self.found.len() == count {
+            let help =
+                "add `timeFormat: rfc3339`, unix, unix_ms, unix_us, unix_ns, or as `\"%Y-%m-%d %H:%M:%S\"`";
+            self.error(place, "the timestamp has no `timeFormat`", help.to_owned());
+        }
+        let mut rank = None;
+        if self.flag(members, "isEventTime") {
+            if kind == "timestamp" || (kind == "string" && !written.is_empty()) {
+                rank = Some(self.event_times);
+                self.event_times += 1;
+            } else if TYPES.contains(&kind) {
+                let span = find(members, "isEventTime").map_or(0..0, |member| member.key_span.clone());
+                let message = format!("`isEventTime` belongs to a timestamp, this is `type: {kind}`");
+                let help = "write `type: timestamp` and its `timeFormat`".to_owned();
+                self.error(&span, message, help);
+            }
+        }
+        (times, rank)
+    }
+
+    fn time_format(&mut self, node: &Node) -> Option<TimeFormat> {
+        let text = node.text().unwrap_or_default();
+        let Some(format) = TimeFormat::of(text) else {
+            let known = ["rfc3339", "unix", "unix_ms", "unix_us", "unix_ns"];
+            let help = match nearest(text, known) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => {
+                    "use rfc3339, unix, unix_ms, unix_us, unix_ns, or as `\"%Y-%m-%d %H:%M:%S\"`".to_owned()
+                }
+            };
+            self.error(&node.span, format!("unknown time format `{}`", clip(text)), help);
+            return None;
+        };
+        if let TimeFormat::Strptime(format) = &format
+            && let Some(unknown) = Instant::unknown_conversion(format)
+        {
+            let help = "those of strptime are known, `%f` for a fraction, `%z` and `%Z` for zones".to_owned();
+            self.error(&node.span, format!("the time format has the unknown conversion `{unknown}`"), help);
+            return None;
+        }
+        Some(format)
+    }
+
+    fn indicators(&mut self, members: &[Member]) -> Vec<Indicator> {
+        let Some(member) = find(members, "indicators") else { return Vec::new() };
+        let nodes: Vec<&Node> = match &member.value.kind {
+            Kind::List(items) => items.iter().map(|item| &**item).collect(),
+            _ => vec![&member.value],
+        };
+        let mut indicators = Vec::new();
+        for node in nodes {
+            let name = node.text().unwrap_or_default();
+            match Indicator::of(name) {
+                Some(indicator) if !indicators.contains(&indicator) => indicators.push(indicator),
+                Some(_) => {}
+                None => match nearest(name, Indicator::names()) {
+                    Some(near) => {
+                        let help = format!("did you mean `{near}`?");
+                        self.error(&node.span, format!("unknown indicator `{}`", clip(name)), help);
+                    }
+                    None => {
+                        let names: Vec<_> = Indicator::names().collect();
+                        let help = format!("it has no effect; known are {}", names.join(", "));
+                        self.warning(&node.span, format!("unknown indicator `{}`", clip(name)), help);
+                    }
+                },
+            }
+        }
+        indicators
+    }
+
+    fn validate(&mut self, member: &Member, kind: &str) -> Option<Validate> {
+        let Kind::Map(rules) = &member.value.kind else {
+            let message = format!("`validate` is a map of rules, this is {}", member.value.what());
+            self.error(&member.value.span, message, "the rules are allow, deny, ip and cidr".to_owned());
+            return None;
+        };
+        if kind != "string" && TYPES.contains(&kind) {
+            let message = format!("`validate` belongs to a string, this is `type: {kind}`");
+            self.error(&member.key_span, message, None);
+        }
+        let known = ["allow", "deny", "ip", "cidr"];
+        let mut validate = Validate::default();
+        for rule in rules {
+            match &*rule.key {
+                "allow" => validate.allow = self.words(&rule.value),
+                "deny" => validate.deny = self.words(&rule.value),
+                "ip" => validate.ip = self.version(&rule.value),
+                "cidr" => validate.cidr = self.version(&rule.value),
+                wrong => {
+                    let help = match nearest(wrong, known) {
+                        Some(near) => format!("did you mean `{near}`?"),
+                        None => format!("the rules are {}", known.join(", ")),
+                    };
+                    self.error(&rule.key_span, format!("unknown rule `{}`", clip(wrong)), help);
+                }
+            }
+        }
+        Some(validate)
+    }
+
+    fn words(&mut self, node: &Node) -> Vec<String> {
+        let nodes: Vec<&Node> = match &node.kind {
+            Kind::List(items) => items.iter().map(|item| &**item).collect(),
+            _ => vec![node],
+        };
+        let mut words = Vec::new();
+        for node in nodes {
+            match node.text() {
+                Some(text) => words.push(text.to_owned()),
+                None => self.error(&node.span, format!("a value is text, this is {}", node.what()), None),
+            }
+        }
+        words
+    }
+
+    fn version(&mut self, node: &Node) -> Option<Version> {
+        match node.text().unwrap_or_default() {
+            "any" | "true" => Some(Version::Any),
+            "ipv4" => Some(Version::V4),
+            "ipv6" => Some(Version::V6),
+            "false" => None,
+            wrong => {
+                let help = "write `any`, `ipv4` or `ipv6`".to_owned();
+                self.error(&node.span, format!("unknown version `{}`", clip(wrong)), help);
+                None
+            }
+        }
+    }
+
+    fn flag(&mut self, members: &[Member], key: &str) -> bool {
+        let Some(member) = find(members, key) else { return false };
+        match member.value.text() {
+            Some("true" | "True" | "TRUE" | "yes" | "on") => true,
+            Some("false" | "False" | "FALSE" | "no" | "off" | "") => false,
+            _ => {
+                let message = format!("`{key}` is true or false, this is {}", member.value.what());
+                self.error(&member.value.span, message, None);
+                false
+            }
+        }
+    }
+}
+
+fn find<'m>(members: &'m [Member], key: &str) -> Option<&'m Member> {
+    members.iter().find(|member| member.key == key)
+}
+
+fn clip(text: &str) -> String {
+    let end = text.char_indices().nth(60).map_or(text.len(), |(at, _)| at);
+    let end = text.find('\n').map_or(end, |line| line.min(end));
+    if end < text.len() { format!("{}…", &text[..end]) } else { text.to_owned() }
+}
