@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::Verdict;
 use super::compare::{DEPTH, compare};
+use super::conform::{self, AsOcsf};
 use super::file::TestFile;
 use super::format::{Case, Expected};
 use super::inputs::{Inputs, documents};
@@ -86,6 +87,8 @@ impl Running<'_> {
             Some(text) => Some(self.expected_here(text)?),
             None => None,
         };
+        let ocsf = AsOcsf::of(file, self.number, &mut self.verdict.used)?;
+        let log_type = conform::log_type(file, self.number, &mut self.verdict.used)?;
 
         let ran = match (&transform, &case.pipeline) {
             (None, Some(pipeline)) => runtime.block_on(self.run_pipeline(pipeline, &inputs))?,
@@ -106,6 +109,15 @@ impl Running<'_> {
             self.compare_golden(&inputs, &ran, &file.resolve(golden), has_run);
         }
         self.check_conditions(&conditions, &inputs, &ran);
+        let of = |output: usize| of_input(&inputs, ran.outputs[output].input);
+        if let Some(found) = ocsf.and_then(|ocsf| ocsf.check(&ran.outputs).report(&of)) {
+            self.verdict.fail("ocsf", found);
+        }
+        if let Some(schema) = log_type
+            && let Some(found) = conform::check_log_type(&schema, &ran.outputs).report(&of)
+        {
+            self.verdict.fail("schema", found);
+        }
         if let (Some(leaves), Some(transform)) = (&case.leaves, &transform) {
             self.check_leaves(transform, &inputs, &file.resolve(leaves))?;
         }

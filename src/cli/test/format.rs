@@ -73,6 +73,12 @@ pub(super) struct Case {
     pub(super) assert: Vec<Program>,
     /// The number of outputs.
     pub(super) outputs: Option<u64>,
+    /// The version of OCSF by which every output is valid.
+    pub(super) ocsf: Option<Ocsf>,
+    /// A compiled OCSF schema, instead of one that is built in.
+    pub(super) ocsf_schema: Option<PathBuf>,
+    /// The log type by whose schema every output is valid: its name, or its `.yml` file.
+    pub(super) schema: Option<String>,
     /// A file that says where each leaf of the inputs goes. A leaf that arrives nowhere has to be
     /// listed, in `dropped` or in `converted`.
     pub(super) leaves: Option<PathBuf>,
@@ -83,6 +89,27 @@ pub(super) struct Case {
     /// Inputs that fail, in their order. By default none may.
     #[serde(default)]
     pub(super) errors: Vec<Expected>,
+}
+
+/// How strictly outputs are held against OCSF.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum Ocsf {
+    /// Neither errors nor warnings.
+    Version(String),
+    /// As it says.
+    Options(OcsfOptions),
+}
+
+/// The version of OCSF, and what is allowed.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OcsfOptions {
+    /// The version.
+    pub(super) version: String,
+    /// Whether warnings are allowed.
+    #[serde(default)]
+    pub(super) warnings: bool,
 }
 
 /// How an input fails.

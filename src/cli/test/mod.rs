@@ -2,6 +2,7 @@
 
 mod case;
 mod compare;
+mod conform;
 mod file;
 mod format;
 mod inputs;
