@@ -33,7 +33,7 @@ impl Options {
     }
 
     /// Where byte 0 of an option's text stands in the file, if the text stands there as it is.
-    fn text_start(&self, path: &str, text: &str) -> Option<usize> {
+    pub(crate) fn text_start(&self, path: &str, text: &str) -> Option<usize> {
         let span = self.spans.get(path)?;
         if span.outside || is_secret(path) {
             return None;

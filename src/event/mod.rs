@@ -69,7 +69,7 @@ pub enum Place {
 }
 
 /// One event, or what is known of one that could not be read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Event {
     /// The event itself.
     pub payload: Payload,
@@ -79,7 +79,7 @@ pub struct Event {
 }
 
 /// Content of an [`Event`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Payload {
     /// JSON text, not validated yet.
     Json(Bytes),

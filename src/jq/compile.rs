@@ -207,6 +207,12 @@ impl Program {
         &self.texts
     }
 
+    /// Paths of the modules that were read from files.
+    pub fn module_files(&self) -> impl Iterator<Item = &str> {
+        let paths = self.texts.iter().map(|(path, _)| path.as_str());
+        paths.filter(|path| *path != MAIN && !path.starts_with(modules::BUILT_IN_PREFIX))
+    }
+
     /// The program for the other engine.
     pub(super) fn for_jaq(&self) -> Result<super::jaq::Program, String> {
         if self.files.len() > 1 {

@@ -10,7 +10,7 @@ const BUILT_IN: &[(&str, &str)] = &[
 ];
 
 /// Prefix of the shown path of a built-in module.
-const BUILT_IN_PREFIX: &str = "built-in:";
+pub(super) const BUILT_IN_PREFIX: &str = "built-in:";
 
 /// Finds the text of module `name`, asked for by the file `parent`.
 ///

@@ -1,6 +1,6 @@
 //! One source recorded, and a pipeline run on a recording.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::graph::SinkNode;
 use super::load::Pipeline;
-use crate::event::Batch;
+use crate::event::{Batch, Event, Origin};
 use crate::http::cassette::{Recorder, Scrub, Tape};
 use crate::http::transport::{Transport, Wire, live};
 use crate::sink::{Collected, Collecting};
@@ -40,6 +40,12 @@ impl Pipeline {
     /// The sources that ask somebody over the network, and so can be recorded.
     pub fn network_sources(&self) -> Vec<&str> {
         let sources = self.plan.sources.iter().filter(|node| node.factory.network().is_some());
+        sources.map(|node| &*node.name).collect()
+    }
+
+    /// The sources that bring events of their own.
+    pub fn sources(&self) -> Vec<&str> {
+        let sources = self.plan.sources.iter().filter(|node| !node.factory.watches());
         sources.map(|node| &*node.name).collect()
     }
 
@@ -103,6 +109,29 @@ impl Pipeline {
                 };
             }
         }
+        self.collecting()
+    }
+
+    /// Makes it a pipeline in which a source brings these events, whose sinks only collect: by name, what
+    /// arrives at each. All other sources have nothing. Of `origin` all holds but the name of the source.
+    pub fn fed(&mut self, source: &str, origin: &Origin, events: &[Event]) -> Vec<(String, Collected)> {
+        for node in &mut self.plan.sources {
+            node.factory = if &*node.name == source {
+                let origin = Origin {
+                    source: node.name.clone(),
+                    place: origin.place.clone(),
+                    ingested_at: origin.ingested_at,
+                };
+                Box::new(Fed { origin: Arc::new(origin), events: Mutex::new(events.to_vec()) })
+            } else {
+                Box::new(Nothing)
+            };
+        }
+        self.collecting()
+    }
+
+    /// Has something that only collects stand in the place of each sink.
+    fn collecting(&mut self) -> Vec<(String, Collected)> {
         let mut all = Vec::new();
         for node in std::mem::take(&mut self.plan.sinks) {
             let collected = Collected::default();
@@ -189,6 +218,46 @@ impl SourceFactory for LimitedFactory {
 
     fn network(&self) -> Option<Network<'_>> {
         self.inner.network()
+    }
+}
+
+/// Events of a batch that is fed.
+const BATCH: usize = 1024;
+
+/// A source that brings what it was made with, once.
+struct Fed {
+    origin: Arc<Origin>,
+    events: Mutex<Vec<Event>>,
+}
+
+impl SourceFactory for Fed {
+    fn build(&self, _: SourceContext) -> Result<Box<dyn Source>, SourceError> {
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Box::new(Feeding { origin: self.origin.clone(), events: std::mem::take(&mut *events).into() }))
+    }
+
+    fn is_replayable(&self) -> bool {
+        false
+    }
+}
+
+struct Feeding {
+    origin: Arc<Origin>,
+    events: VecDeque<Event>,
+}
+
+#[async_trait]
+impl Source for Feeding {
+    async fn next(&mut self) -> Result<Option<Batch>, SourceError> {
+        if self.events.is_empty() {
+            return Ok(None);
+        }
+        let events = self.events.drain(..self.events.len().min(BATCH)).collect();
+        Ok(Some(Batch::new(events, self.origin.clone(), Vec::new())))
+    }
+
+    fn stop(&mut self) {
+        self.events.clear();
     }
 }
 

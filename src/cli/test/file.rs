@@ -1,78 +1,43 @@
-//! The test file: what it may say, where it says it, and how `--update` writes it.
+//! The test file: where it says what, and how `--update` writes it.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use schemars::JsonSchema;
-use serde::Deserialize;
 use toml::de::DeTable;
 
+use super::format::Tests;
 use crate::config::{Diagnostic, Options, OutsideMode, Severity, SourceFile, Walker, schema_of};
 
-/// A `*.test.toml` file: lists of tests, by kind.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Tests {
-    /// Pipelines run on recordings.
-    #[serde(default)]
-    pub(super) replay: Vec<Replay>,
+/// Kinds of test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `[[replay]]`
+    Replay,
+    /// `[[case]]`
+    Case,
 }
 
-/// A pipeline run offline, on what was recorded.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Replay {
-    /// What the test is called.
-    pub(super) name: String,
-    /// The pipeline file.
-    pub(super) pipeline: PathBuf,
-    /// The recording.
-    pub(super) cassette: PathBuf,
-    /// The source that was recorded, if the pipeline has several that could be.
-    pub(super) source: Option<String>,
-    /// A file of lines: what arrives in the first run.
-    pub(super) golden: Option<PathBuf>,
-    /// At which sink, if the pipeline has several.
-    pub(super) sink: Option<String>,
-    /// Events that the source brings in the first run.
-    pub(super) events: Option<u64>,
-    /// Requests of the first run, logins among them.
-    pub(super) requests: Option<u64>,
-    /// Dead letters of the first run.
-    #[serde(default)]
-    pub(super) dead_letters: u64,
-    /// What a second run brings, from where the first one ended.
-    pub(super) second_run: Option<SecondRun>,
-    /// Members of queries that may differ from the recording.
-    #[serde(default)]
-    pub(super) ignore_query: Vec<String>,
-    /// Environment variables, before those that are set.
-    #[serde(default)]
-    pub(super) env: BTreeMap<String, String>,
-    /// For a recording made with `--limit`: the same number.
-    #[schemars(range(min = 1))]
-    pub(super) limit: Option<u64>,
-}
-
-/// What a second run brings.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct SecondRun {
-    /// Events that the source brings.
-    pub(super) events: u64,
+impl Kind {
+    fn key(self) -> &'static str {
+        match self {
+            Kind::Replay => "replay",
+            Kind::Case => "case",
+        }
+    }
 }
 
 /// A file that can be run.
 pub(super) struct TestFile {
     pub(super) file: Arc<SourceFile>,
     pub(super) tests: Tests,
-    options: Options,
+    pub(super) options: Options,
 }
 
 /// Reads a file, or says everything that is wrong with it.
 pub(super) fn read(path: &Path) -> Result<TestFile, Vec<Diagnostic>> {
+    // without the `./` of a search that began here
+    let path = &crate::config::resolve(Path::new(""), path);
     let text = std::fs::read_to_string(path).map_err(|error| {
         let file = SourceFile::new(path, String::new());
         vec![Diagnostic::error(&file, 0..0, format!("cannot read the file: {error}"))]
@@ -94,8 +59,9 @@ pub(super) fn read(path: &Path) -> Result<TestFile, Vec<Diagnostic>> {
         return Err(found);
     }
     match serde_json::from_value::<Tests>(values) {
-        Ok(tests) if tests.replay.is_empty() => {
-            let help = "add `[[replay]]` with `name`, `pipeline` and `cassette`".to_owned();
+        Ok(tests) if tests.replay.is_empty() && tests.case.is_empty() => {
+            let help = "add `[[case]]` with `name` and `input`, or `[[replay]]` with `name`, `pipeline` and `cassette`"
+                .to_owned();
             found.push(Diagnostic::error(&file, 0..0, "there is no test").help(Some(help)));
             Err(found)
         }
@@ -110,19 +76,58 @@ pub(super) fn read(path: &Path) -> Result<TestFile, Vec<Diagnostic>> {
 impl TestFile {
     /// A path that a test names.
     pub(super) fn resolve(&self, path: &Path) -> PathBuf {
-        crate::config::resolve(self.file.path.parent().unwrap_or(Path::new("")), path)
+        crate::config::resolve(self.folder(), path)
     }
 
-    /// An error at an option of a test.
-    pub(super) fn error(
+    /// Its path, as reports have it.
+    pub(super) fn shown(&self) -> &str {
+        &self.file.shown
+    }
+
+    /// The folder that its paths start from.
+    pub(super) fn folder(&self) -> &Path {
+        self.file.path.parent().unwrap_or(Path::new(""))
+    }
+
+    /// Its name without the folder.
+    pub(super) fn own_name(&self) -> String {
+        self.file.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// The program of the same name beside it, if there is one.
+    pub(super) fn program_beside(&self) -> Option<PathBuf> {
+        let stem = self.own_name().strip_suffix(super::ENDING)?.to_owned();
+        let path = self.resolve(Path::new(&format!("{stem}.jq")));
+        path.is_file().then_some(path)
+    }
+
+    /// An error at the value of an option, `/case/0/input`; at the file's beginning if it is not written.
+    pub(super) fn error_at(
         &self,
-        test: usize,
         option: &str,
-        message: String,
-        help: Option<String>,
+        message: impl Into<String>,
+        help: impl Into<Option<String>>,
     ) -> Diagnostic {
-        let span = self.options.value(&format!("/replay/{test}/{option}")).unwrap_or(0..0);
-        Diagnostic::error(&self.file, span, message).help(help)
+        Diagnostic::error(&self.file, self.options.value(option).unwrap_or(0..0), message).help(help)
+    }
+
+    /// The tests in the order in which they stand in the file.
+    pub(super) fn order(&self) -> Vec<(Kind, usize)> {
+        let replays = (0..self.tests.replay.len()).map(|number| (Kind::Replay, number));
+        let cases = (0..self.tests.case.len()).map(|number| (Kind::Case, number));
+        let mut all: Vec<_> = replays.chain(cases).collect();
+        all.sort_by_key(|(kind, number)| {
+            self.options.value(&format!("/{}/{number}/name", kind.key())).map(|span| span.start)
+        });
+        all
+    }
+
+    /// What a test is called.
+    pub(super) fn name(&self, (kind, number): (Kind, usize)) -> &str {
+        match kind {
+            Kind::Replay => &self.tests.replay[number].name,
+            Kind::Case => &self.tests.case[number].name,
+        }
     }
 
     /// Where counts have to be written: a place and the text for it.

@@ -1,11 +1,22 @@
 //! `jaquard test`: one file per kind of test.
 
+mod case;
+mod compare;
+mod conform;
 mod file;
+mod format;
+mod inputs;
+mod leaves;
+mod offline;
 mod replay;
 mod report;
+mod transform;
 
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -13,7 +24,8 @@ use clap::Args;
 
 use super::{exit, print, print_diagnostics};
 use crate::config::Diagnostic;
-use file::TestFile;
+use crate::jq::Runner;
+use file::{Kind, TestFile};
 use report::Line;
 
 /// How the names of test files end.
@@ -48,17 +60,90 @@ struct Verdict {
     updated: Vec<PathBuf>,
     /// Changes of the test file.
     edits: Vec<(Range<usize>, String)>,
+    /// Files that the test has read or written.
+    used: Vec<PathBuf>,
 }
 
 impl Verdict {
     fn fail(&mut self, level: &'static str, message: impl Into<String>) {
         self.failures.push((level, message.into()));
     }
+
+    /// Writes what the test will be compared with, unless it is there already.
+    fn write(&mut self, path: &Path, content: &[u8], level: &'static str) {
+        if std::fs::read(path).is_ok_and(|found| found == content) {
+            return;
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let made = folder.map_or(Ok(()), std::fs::create_dir_all);
+        match made.and_then(|()| std::fs::write(path, content)) {
+            Ok(()) => self.updated.push(path.to_path_buf()),
+            Err(error) => self.fail(level, format!("cannot write {}: {error}", path.display())),
+        }
+    }
 }
 
 pub(super) fn test(args: &TestArgs) -> anyhow::Result<u8> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let round = round(args, &runtime);
+    runtime.shutdown_background();
+    Ok(round?.code)
+}
+
+/// What one run of all tests came to.
+struct Round {
+    code: u8,
+}
+
+/// Runs all tests once and reports them.
+fn round(args: &TestArgs, runtime: &tokio::runtime::Runtime) -> anyhow::Result<Round> {
+    let found = match discover(&args.paths)? {
+        Ok(found) => found,
+        Err(message) => {
+            eprintln!("error: {message}");
+            return Ok(Round { code: exit::USAGE });
+        }
+    };
+    let mut code = exit::DONE;
+    let mut files = Vec::new();
+    for path in found {
+        match file::read(&path) {
+            Ok(file) => files.push(file),
+            Err(diagnostics) => {
+                print_diagnostics(&diagnostics);
+                code = exit::CONFIG;
+            }
+        }
+    }
+    let jobs = jobs(&files, args.filter.as_deref());
+    if let (true, exit::DONE, Some(filter)) = (jobs.is_empty(), code, &args.filter) {
+        eprintln!("error: no test has `{filter}` in its file or name");
+        return Ok(Round { code: exit::USAGE });
+    }
+    let mut report = Report { files: &files, code, edits: BTreeMap::new(), lines: Vec::new() };
+    run_all(&files, &jobs, args.update, runtime, &mut |job, line| report.add(job, line))?;
+    let Report { edits, lines, code, .. } = report;
+    for (at, edits) in edits {
+        let file = &files[at];
+        file.write(edits).with_context(|| format!("cannot write {}", file.file.shown))?;
+    }
+    let failed = lines.iter().filter(|line| !line.verdict.failures.is_empty()).count();
+    if let Some(path) = &args.junit {
+        std::fs::write(path, report::junit(&lines))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    print(&format!("{} passed, {failed} failed\n", lines.len() - failed))?;
+    Ok(Round { code })
+}
+
+/// The test files that the paths name, or why there are none.
+fn discover(paths: &[PathBuf]) -> anyhow::Result<Result<Vec<PathBuf>, String>> {
     let here = [PathBuf::from(".")];
-    let paths = if args.paths.is_empty() { &here[..] } else { &args.paths };
+    let paths = if paths.is_empty() { &here[..] } else { paths };
     let mut found = Vec::new();
     for path in paths {
         if path.is_dir() {
@@ -69,65 +154,109 @@ pub(super) fn test(args: &TestArgs) -> anyhow::Result<u8> {
         } else if path.exists() {
             found.push(path.clone());
         } else {
-            eprintln!("error: there is no {}", path.display());
-            return Ok(exit::USAGE);
+            return Ok(Err(format!("there is no {}", path.display())));
         }
     }
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     found.retain(|path| seen.insert(path.clone()));
     if found.is_empty() {
-        eprintln!("error: there is no file `*{ENDING}` here");
-        return Ok(exit::USAGE);
+        return Ok(Err(format!("there is no file `*{ENDING}` here")));
     }
+    Ok(Ok(found))
+}
 
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    let mut code = exit::DONE;
-    let mut lines = Vec::new();
-    for path in found {
-        match file::read(&path) {
-            Ok(file) => run_file(&file, args, &runtime, &mut lines, &mut code)?,
-            Err(diagnostics) => {
-                print_diagnostics(&diagnostics);
-                code = exit::CONFIG;
+/// A test of a file, by their numbers.
+#[derive(Debug, Clone, Copy)]
+struct Job {
+    file: usize,
+    kind: Kind,
+    number: usize,
+}
+
+/// The tests to be run, in the order of the files and of what stands in them.
+fn jobs(files: &[TestFile], filter: Option<&str>) -> Vec<Job> {
+    let mut jobs = Vec::new();
+    for (at, file) in files.iter().enumerate() {
+        for (kind, number) in file.order() {
+            let full = format!("{}: {}", file.shown(), file.name((kind, number)));
+            if filter.is_none_or(|filter| full.contains(filter)) {
+                jobs.push(Job { file: at, kind, number });
             }
         }
     }
-    runtime.shutdown_background();
-    let failed = lines.iter().filter(|line| !line.verdict.failures.is_empty()).count();
-    if let Some(path) = &args.junit {
-        std::fs::write(path, report::junit(&lines))
-            .with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    if let (true, exit::DONE, Some(filter)) = (lines.is_empty(), code, &args.filter) {
-        eprintln!("error: no test has `{filter}` in its file or name");
-        return Ok(exit::USAGE);
-    }
-    print(&format!("{} passed, {failed} failed\n", lines.len() - failed))?;
-    Ok(code)
+    jobs
 }
 
-fn run_file(
-    file: &TestFile,
-    args: &TestArgs,
+/// Runs tests side by side. `report` gets them in their order, each as soon as all before it are there.
+fn run_all(
+    files: &[TestFile],
+    jobs: &[Job],
+    update: bool,
     runtime: &tokio::runtime::Runtime,
-    lines: &mut Vec<Line>,
-    code: &mut u8,
+    report: &mut dyn FnMut(Job, Line) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let shown = file.file.shown.clone();
-    let shown = shown.strip_prefix("./").unwrap_or(&shown);
-    let mut edits = Vec::new();
-    for (number, test) in file.tests.replay.iter().enumerate() {
-        let full = format!("{shown}: {}", test.name);
-        if args.filter.as_ref().is_some_and(|filter| !full.contains(filter)) {
-            continue;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(jobs.len());
+    let next = AtomicUsize::new(0);
+    let (done, finished) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for number in 0..threads {
+            let (done, next) = (done.clone(), &next);
+            let work = move || {
+                Runner::enter_worker();
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(job) = jobs.get(at) else { break };
+                    // nobody listens once a report could not be printed
+                    if done.send((at, run_one(&files[job.file], *job, update, runtime))).is_err() {
+                        break;
+                    }
+                }
+            };
+            Runner::worker_thread(format!("test {number}"))
+                .spawn_scoped(scope, work)
+                .context("cannot start a thread")?;
         }
-        let began = Instant::now();
-        let mut verdict = runtime.block_on(replay::run(file, number, args.update));
-        let took = began.elapsed();
+        drop(done);
+        let mut waiting = BTreeMap::new();
+        let mut reported = 0;
+        for (at, line) in finished {
+            waiting.insert(at, line);
+            while let Some(line) = waiting.remove(&reported) {
+                report(jobs[reported], line)?;
+                reported += 1;
+            }
+        }
+        Ok(())
+    })
+}
+
+fn run_one(file: &TestFile, job: Job, update: bool, runtime: &tokio::runtime::Runtime) -> Line {
+    let began = Instant::now();
+    let verdict = match job.kind {
+        Kind::Replay => runtime.block_on(replay::run(file, job.number, update)),
+        Kind::Case => case::run(file, job.number, update, runtime),
+    };
+    Line {
+        file: file.shown().to_owned(),
+        name: file.name((job.kind, job.number)).to_owned(),
+        took: began.elapsed(),
+        verdict,
+    }
+}
+
+/// Prints what comes in, and keeps it.
+struct Report<'a> {
+    files: &'a [TestFile],
+    code: u8,
+    /// Changes by test file.
+    edits: BTreeMap<usize, Vec<(Range<usize>, String)>>,
+    lines: Vec<Line>,
+}
+
+impl Report<'_> {
+    fn add(&mut self, job: Job, mut line: Line) -> anyhow::Result<()> {
+        let full = format!("{}: {}", self.files[job.file].shown(), line.name);
+        let verdict = &mut line.verdict;
         let mut text = String::new();
         if verdict.failures.is_empty() {
             let is_updated = !verdict.edits.is_empty() || !verdict.updated.is_empty();
@@ -138,17 +267,17 @@ fn run_file(
             for (level, message) in &verdict.failures {
                 text += &format!("  {level}: {}\n", message.replace('\n', "\n  "));
             }
-            *code = (*code).max(exit::TEST);
+            self.code = self.code.max(exit::TEST);
         }
         print(&text)?;
         if !verdict.diagnostics.is_empty() {
             print_diagnostics(&verdict.diagnostics);
-            *code = exit::CONFIG;
+            self.code = exit::CONFIG;
         }
-        edits.append(&mut verdict.edits);
-        lines.push(Line { file: shown.to_owned(), name: test.name.clone(), took, verdict });
+        self.edits.entry(job.file).or_default().append(&mut verdict.edits);
+        self.lines.push(line);
+        Ok(())
     }
-    file.write(edits).with_context(|| format!("cannot write {shown}"))
 }
 
 /// All test files below a folder. Hidden folders and `target` are left out, links to folders not followed.

@@ -1,36 +1,19 @@
 //! A pipeline run on a recording, twice.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
-use tokio::sync::watch;
 
 use super::Verdict;
-use super::file::{Counts, Replay, TestFile};
-use super::report::difference;
+use super::file::{Counts, TestFile};
+use super::format::Replay;
+use super::offline::{Feed, Offline, Ran, Temporary, player};
+use super::report::{clipped, difference};
 use crate::cli::record::counted;
-use crate::config::{Diagnostic, OutsideMode, Severity, nearest};
-use crate::http::cassette::{CassetteError, Player};
-use crate::topology::{self, LoadError, Pipeline, RunOptions, Stop};
-
-/// A run that takes longer does not end.
-const PATIENCE: Duration = Duration::from_mins(2);
+use crate::config::Diagnostic;
+use crate::http::cassette::Player;
 
 /// Exchanges that a message names.
 const MAX_SHOWN: usize = 5;
-
-/// What one run came to.
-struct Ran {
-    events: u64,
-    dead_letters: u64,
-    dead_letter: Option<String>,
-    /// What arrived at the sink.
-    lines: Vec<u8>,
-    error: Option<String>,
-    balances: bool,
-}
 
 /// Runs the test and says how it went; with `update`, writes what it would compare with.
 pub(super) async fn run(file: &TestFile, number: usize, update: bool) -> Verdict {
@@ -50,11 +33,8 @@ async fn replay(
 ) -> Result<(), Vec<Diagnostic>> {
     let test = &file.tests.replay[number];
     let cassette = file.resolve(&test.cassette);
-    let player = Player::load(&cassette).map_err(|error| {
-        let help = matches!(&error, CassetteError::Io { .. })
-            .then(|| "record it with `jaquard record FILE SOURCE -o CASSETTE`".to_owned());
-        vec![file.error(number, "cassette", error.to_string(), help)]
-    })?;
+    verdict.used.extend([file.resolve(&test.pipeline), cassette.clone()]);
+    let player = player(file, &format!("/replay/{number}"), &cassette)?;
     let player = Arc::new(player.ignoring(&test.ignore_query));
     let data_dir = Temporary::new();
 
@@ -109,7 +89,7 @@ fn worked(verdict: &mut Verdict, level: &'static str, ran: &Ran, dead_letters: u
         verdict.fail(level, format!("{whose}the ledger does not balance"));
     }
     if ran.dead_letters != dead_letters {
-        let first = ran.dead_letter.as_ref().map(|letter| format!("\n  {letter}")).unwrap_or_default();
+        let first = ran.letters.first().map(|letter| format!("\n  {}", clipped(letter))).unwrap_or_default();
         let found = counted(ran.dead_letters, "dead letter");
         verdict.fail(level, format!("{whose}{found}, expected {dead_letters}{first}"));
     }
@@ -130,19 +110,14 @@ fn compare_counts(verdict: &mut Verdict, test: &Replay, counts: &Counts) {
 }
 
 fn compare_golden(verdict: &mut Verdict, path: &Path, actual: &[u8], update: bool) {
+    verdict.used.push(path.to_path_buf());
     let shown = path.display();
     let found = std::fs::read(path);
     if found.as_ref().is_ok_and(|found| found == actual) {
         return;
     }
     if update {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let made = folder.map_or(Ok(()), std::fs::create_dir_all);
-        match made.and_then(|()| std::fs::write(path, actual)) {
-            Ok(()) => verdict.updated.push(path.to_path_buf()),
-            Err(error) => verdict.fail("golden", format!("cannot write {shown}: {error}")),
-        }
-        return;
+        return verdict.write(path, actual, "golden");
     }
     match found {
         Ok(expected) => {
@@ -155,7 +130,7 @@ fn compare_golden(verdict: &mut Verdict, path: &Path, actual: &[u8], update: boo
     }
 }
 
-/// Loads the pipeline and runs it to its end.
+/// Runs the pipeline to its end.
 async fn once(
     file: &TestFile,
     number: usize,
@@ -163,120 +138,15 @@ async fn once(
     data_dir: &Temporary,
 ) -> Result<Ran, Vec<Diagnostic>> {
     let test = &file.tests.replay[number];
-    let path = file.resolve(&test.pipeline);
-    let loaded = topology::load_given(&path, OutsideMode::AllowMissing, true, &test.env);
-    let mut pipeline = loaded.map_err(|error| match error {
-        LoadError::Unreadable(path, error) => {
-            let message = format!("cannot read {}: {error}", path.display());
-            let help = "a relative path is resolved from the folder of the test file".to_owned();
-            vec![file.error(number, "pipeline", message, Some(help))]
-        }
-        LoadError::Invalid(mut found) => {
-            found.retain(|found| found.severity == Severity::Error);
-            found
-        }
-    })?;
-    let source = source_of(file, number, &pipeline)?;
-    let sinks = pipeline.replayed(&source, player.wire(), test.limit);
-    let names: Vec<&str> = sinks.iter().map(|(name, _)| name.as_str()).collect();
-    let sink = match (&test.sink, sinks.as_slice()) {
-        (None, [one]) => Some(one),
-        (None, _) if test.golden.is_none() => None,
-        (None, _) => {
-            let message = "the pipeline has several sinks, and the test does not say which is compared";
-            let help = format!("add `sink = …`, one of {}", listed(&names));
-            return Err(vec![file.error(number, "golden", message.to_owned(), Some(help))]);
-        }
-        (Some(wanted), sinks) => match sinks.iter().find(|(name, _)| name == wanted) {
-            Some(found) => Some(found),
-            None => {
-                let message = format!("the pipeline has no sink `{wanted}`");
-                return Err(vec![file.error(number, "sink", message, Some(did_you_mean(wanted, &names)))]);
-            }
-        },
+    let offline = Offline {
+        file,
+        test: format!("/replay/{number}"),
+        pipeline: &test.pipeline,
+        source: test.source.as_deref(),
+        sink: test.sink.as_deref(),
+        compares: test.golden.is_some().then_some("golden"),
+        env: &test.env,
+        feed: Feed::Tape { wire: player.wire(), limit: test.limit },
     };
-    let (_stop, stopped) = watch::channel(Stop::No);
-    let options = RunOptions {
-        data_dir: data_dir.0.clone(),
-        once: true,
-        grace: Duration::from_secs(5),
-        stop: stopped,
-        progress: None,
-    };
-    let dead_letter = data_dir.0.join("dead_letters.ndjson");
-    let outcome = match tokio::time::timeout(PATIENCE, topology::run(pipeline, options)).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(format!("the run does not end: stopped after {} s", PATIENCE.as_secs())),
-    };
-    let lines = sink.map(|(_, collected)| collected.lines()).unwrap_or_default();
-    let letters = std::fs::read_to_string(&dead_letter).unwrap_or_default();
-    let dead_letter = letters.lines().next().map(super::report::clipped);
-    Ok(match outcome {
-        Ok(outcome) => Ran {
-            events: outcome.ledger.iter().map(|line| line.read).sum(),
-            dead_letters: outcome.ledger.iter().map(|line| line.dead_lettered).sum(),
-            dead_letter,
-            lines,
-            error: outcome.error,
-            balances: outcome.ledger.iter().all(topology::LedgerLine::balances),
-        },
-        Err(error) => {
-            Ran { events: 0, dead_letters: 0, dead_letter, lines, error: Some(error), balances: true }
-        }
-    })
-}
-
-/// The source that was recorded.
-fn source_of(file: &TestFile, number: usize, pipeline: &Pipeline) -> Result<String, Vec<Diagnostic>> {
-    let known = pipeline.network_sources();
-    let error = |option: &str, message: String, help: Option<String>| {
-        Err(vec![file.error(number, option, message, help)])
-    };
-    match (&file.tests.replay[number].source, known.as_slice()) {
-        (Some(wanted), known) if known.contains(&wanted.as_str()) => Ok(wanted.clone()),
-        (Some(wanted), known) => {
-            let message = format!("the pipeline has no source `{wanted}` that asks over the network");
-            error("source", message, Some(did_you_mean(wanted, known)))
-        }
-        (None, [one]) => Ok((*one).to_owned()),
-        (None, []) => {
-            error("pipeline", "the pipeline has no source that asks over the network".to_owned(), None)
-        }
-        (None, known) => {
-            let message = "the pipeline has several sources, and the test does not say which was recorded";
-            error("pipeline", message.to_owned(), Some(format!("add `source = …`, one of {}", listed(known))))
-        }
-    }
-}
-
-fn listed(names: &[&str]) -> String {
-    names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
-}
-
-fn did_you_mean(wanted: &str, known: &[&str]) -> String {
-    match nearest(wanted, known.iter().copied()) {
-        Some(near) => format!("did you mean \"{near}\"?"),
-        None => format!("write one of {}", listed(known)),
-    }
-}
-
-/// A folder that goes when it is dropped.
-struct Temporary(PathBuf);
-
-impl Temporary {
-    fn new() -> Self {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let nanos = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos());
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("jaquard-test-{}-{nanos}-{number}", std::process::id());
-        Temporary(std::env::temp_dir().join(name))
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::debug!(error = %error, "the temporary data_dir is not removed");
-        }
-    }
+    offline.run(data_dir).await
 }

@@ -74,6 +74,11 @@ fn members(expected: &Value, actual: &Value, path: String, found: &mut Vec<Strin
     }
 }
 
+/// `1 leaf`, `2 leaves`.
+pub(super) fn many(count: u64, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
+}
+
 pub(super) fn clipped(text: &str) -> String {
     match text.char_indices().nth(MAX_LINE) {
         Some((end, _)) => format!("{}…", &text[..end]),
