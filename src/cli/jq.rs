@@ -10,10 +10,12 @@ use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
+use super::ocsf::Validators;
+use super::watch::{Watch, clear_screen};
 use super::{exit, print, print_diagnostics, wants_colour};
 use crate::config::{Diagnostic, SourceFile};
 use crate::event::{Derivation, Event, Meta, Origin, Payload, Place, TextHash, json};
-use crate::jq::{self, Engine, Json, Limits, Runner, WriteLimits};
+use crate::jq::{self, Engine, Json, Limits, Position, Runner, WriteLimits};
 use crate::sink::append_pretty;
 use crate::source::framing::Framer;
 
@@ -62,25 +64,38 @@ pub(super) struct JqArgs {
     /// Folders searched for modules.
     #[arg(short = 'L', long, value_name = "FOLDER")]
     library: Vec<PathBuf>,
+    /// Check the outputs against a built-in version of OCSF; without VERSION, against the one that each
+    /// names in `metadata.version`.
+    #[arg(long, value_name = "VERSION", num_args = 0..=1, require_equals = true)]
+    ocsf: Option<Option<String>>,
+    /// Print everything anew whenever the program, one of its modules or an input file changes.
+    #[arg(long, conflicts_with_all = ["null_input", "explain"])]
+    watch: bool,
 }
 
 pub(super) fn jq(args: &JqArgs) -> anyhow::Result<u8> {
     let mut files = args.files.clone();
-    let (code, shown, folder) = match (&args.from_file, &args.program) {
+    let source = match (&args.from_file, &args.program) {
         (Some(path), first) => {
             files.splice(0..0, first.iter().map(PathBuf::from));
-            let code =
-                std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-            let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
-            (code, path.clone(), folder)
+            Source::File(path)
         }
-        (None, Some(code)) => (code.clone(), PathBuf::from("program"), PathBuf::from(".")),
+        (None, Some(code)) => Source::Argument(code),
         (None, None) => {
             eprintln!("error: give a PROGRAM, or a file with -f");
             return Ok(exit::USAGE);
         }
     };
-
+    let validators = match &args.ocsf {
+        None => None,
+        Some(version) => match Validators::built_in(version.as_deref()) {
+            Ok(validators) => Some(validators),
+            Err(message) => {
+                eprintln!("error: {message}");
+                return Ok(exit::USAGE);
+            }
+        },
+    };
     let mut named = Map::new();
     for pair in args.arg.chunks(2) {
         named.insert(pair[0].clone(), Value::from(pair[1].as_str()));
@@ -90,39 +105,109 @@ pub(super) fn jq(args: &JqArgs) -> anyhow::Result<u8> {
             serde_json::from_str(&pair[1]).with_context(|| format!("the value of {} is no JSON", pair[0]))?;
         named.insert(pair[0].clone(), value);
     }
-    let names: Vec<String> = named.keys().map(|name| format!("${name}")).collect();
-    let values: Vec<Value> = named.values().cloned().collect();
-
-    let program = match jq::compile_with(&code, &folder, &args.library, &names) {
-        Ok(program) => program,
-        Err(errors) => {
-            let main = SourceFile::new(&shown, code);
-            let diagnostics: Vec<_> = errors
-                .into_iter()
-                .map(|error| {
-                    let file = if error.file == jq::MAIN {
-                        main.clone()
-                    } else {
-                        SourceFile::new(Path::new(&error.file), error.text)
-                    };
-                    Diagnostic::error(&file, error.span, error.message).help(error.help)
-                })
-                .collect();
-            print_diagnostics(&diagnostics);
-            return Ok(exit::CONFIG);
+    let mut job = Job { args, source, files, named, validators };
+    if !args.watch {
+        return job.run().map(|done| done.code);
+    }
+    if job.files.is_empty() {
+        eprintln!("error: --watch needs files of events: standard input can be read only once");
+        return Ok(exit::USAGE);
+    }
+    let mut watch = Watch::start()?;
+    for file in &job.files {
+        watch.file(file);
+    }
+    if let Source::File(path) = source {
+        watch.file(path);
+    }
+    loop {
+        clear_screen()?;
+        match job.run() {
+            Ok(done) => done.modules.iter().for_each(|module| watch.file(Path::new(module))),
+            // a file that is just being written may be gone for a moment
+            Err(error) if !super::is_broken_pipe(&error) => eprintln!("error: {error:#}"),
+            Err(error) => return Err(error),
         }
-    };
+        watch.wait(|_| false)?;
+    }
+}
 
-    jq::with_stack(|| {
+/// Where the program stands.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Argument(&'a str),
+    File(&'a Path),
+}
+
+/// What the command line asks for.
+struct Job<'a> {
+    args: &'a JqArgs,
+    source: Source<'a>,
+    files: Vec<PathBuf>,
+    named: Map<String, Value>,
+    validators: Option<Validators>,
+}
+
+/// How it went.
+struct Done {
+    code: u8,
+    /// Files of modules that the program was made of.
+    modules: Vec<String>,
+}
+
+impl Job<'_> {
+    /// Compiles the program and runs it on all inputs.
+    fn run(&mut self) -> anyhow::Result<Done> {
+        let (code, shown, folder) = match self.source {
+            Source::Argument(code) => (code.to_owned(), Path::new("program"), Path::new(".")),
+            Source::File(path) => {
+                let code = std::fs::read_to_string(path)
+                    .with_context(|| format!("cannot read {}", path.display()))?;
+                (code, path, path.parent().unwrap_or(Path::new("")))
+            }
+        };
+        let names: Vec<String> = self.named.keys().map(|name| format!("${name}")).collect();
+        let values: Vec<Value> = self.named.values().cloned().collect();
+        let main = SourceFile::new(shown, code);
+        let program = match jq::compile_with(&main.text, folder, &self.args.library, &names) {
+            Ok(program) => program,
+            Err(errors) => {
+                let diagnostics: Vec<_> = errors
+                    .into_iter()
+                    .map(|error| {
+                        let file = if error.file == jq::MAIN {
+                            main.clone()
+                        } else {
+                            SourceFile::new(Path::new(&error.file), error.text)
+                        };
+                        Diagnostic::error(&file, error.span, error.message).help(error.help)
+                    })
+                    .collect();
+                print_diagnostics(&diagnostics);
+                return Ok(Done { code: exit::CONFIG, modules: Vec::new() });
+            }
+        };
+        let modules = program.module_files().map(str::to_owned).collect();
+        let code = jq::with_stack(|| self.evaluate(program, &main, &values))?;
+        Ok(Done { code, modules })
+    }
+
+    fn evaluate(
+        &mut self,
+        program: Arc<jq::Program>,
+        main: &SourceFile,
+        values: &[Value],
+    ) -> anyhow::Result<u8> {
         let limits = Limits::default();
-        let mut runner = Runner::with_vars(program, &Value::Object(named), &values, limits.clone());
-        if args.engine == EngineName::Jaq
+        let named = Value::Object(self.named.clone());
+        let mut runner = Runner::with_vars(program, &named, values, limits.clone());
+        if self.args.engine == EngineName::Jaq
             && let Err(message) = runner.use_engine(Engine::Jaq)
         {
             eprintln!("error: jaq does not take this program: {message}");
             return Ok(exit::CONFIG);
         }
-        if args.explain {
+        if self.args.explain {
             print(&runner.explain())?;
             return Ok(exit::DONE);
         }
@@ -130,25 +215,26 @@ pub(super) fn jq(args: &JqArgs) -> anyhow::Result<u8> {
             runner,
             bounds: WriteLimits::from(&limits),
             limits,
-            args,
-            shown: &shown,
+            args: self.args,
+            main,
+            validators: self.validators.as_mut(),
             colour: wants_colour(std::io::stdout().is_terminal()),
             failed: false,
         };
-        if args.null_input {
+        if self.args.null_input {
             let origin = origin(Place::Stdin);
             session.event(&mut Json::from_text(Bytes::from_static(b"null")), &meta(&origin, 0))?;
-        } else if files.is_empty() {
+        } else if self.files.is_empty() {
             session.input(std::io::stdin().lock(), Place::Stdin)?;
         } else {
-            for path in &files {
+            for path in &self.files {
                 let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
                 let place = Place::File { path: Arc::from(path.display().to_string()), identity: 0 };
                 session.input(file, place)?;
             }
         }
         Ok(if session.failed { exit::LEDGER } else { exit::DONE })
-    })
+    }
 }
 
 fn origin(place: Place) -> Arc<Origin> {
@@ -164,8 +250,9 @@ struct Session<'a> {
     limits: Limits,
     bounds: WriteLimits,
     args: &'a JqArgs,
-    /// What the program is called in errors.
-    shown: &'a Path,
+    /// The program, as errors show it.
+    main: &'a SourceFile,
+    validators: Option<&'a mut Validators>,
     colour: bool,
     failed: bool,
 }
@@ -229,19 +316,44 @@ impl Session<'_> {
                 }
             }
             text.push(b'\n');
+            if let Some(validators) = &mut self.validators {
+                // findings stand below the output that they are about
+                std::io::stdout().lock().write_all(&text)?;
+                text.clear();
+                self.failed |= validators.explain(&mut output, self.colour)?;
+            }
         }
         std::io::stdout().lock().write_all(&text)?;
         if let Err(error) = result {
             let place = match &error.position {
                 Some(at) if at.file == jq::MAIN => {
-                    format!(" {}:{}:{}:", self.shown.display(), at.line, at.column)
+                    format!(" {}:{}:{}:", self.main.shown, at.line, at.column)
                 }
                 Some(at) => format!(" {}:{}:{}:", at.file, at.line, at.column),
                 None => String::new(),
             };
             eprintln!("error: input at byte {}:{place} {error}", meta.offset);
+            if let (Some(at), Some(_)) = (&error.position, &self.args.from_file) {
+                eprint!("{}", self.excerpt(at));
+            }
             self.failed = true;
         }
         Ok(())
+    }
+
+    /// The line of a place in the program or one of its files, and a mark below it.
+    fn excerpt(&self, at: &Position) -> String {
+        let text = match at.file.as_str() {
+            jq::MAIN => self.main.text.clone(),
+            // a built-in module is no file
+            path => std::fs::read_to_string(path).unwrap_or_default(),
+        };
+        let Some(line) = text.lines().nth(at.line - 1) else { return String::new() };
+        let margin = at.line.to_string().len();
+        let shown: String = line.chars().take(200).collect();
+        // tabs stay tabs, so that the mark stands below its place
+        let before = line.chars().take(at.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' });
+        let before: String = before.collect();
+        format!("{:margin$} |\n{} | {shown}\n{:margin$} | {before}^\n", "", at.line, "")
     }
 }

@@ -19,6 +19,7 @@ mod schema;
 mod state;
 mod test;
 mod validate;
+mod watch;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::panic::{self, AssertUnwindSafe};

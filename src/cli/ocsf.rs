@@ -121,19 +121,23 @@ fn validate(args: &ValidateArgs) -> anyhow::Result<u8> {
             Ok(schema) => Some(schema),
             Err(error) => return Ok(no_schema(&error)),
         },
-        (None, Some(version)) => match Schema::built_in(version) {
-            Some(schema) => Some(schema),
-            None => {
-                eprintln!(
-                    "error: OCSF {version} is not built in, only {}; give a compiled schema with --schema",
-                    Schema::built_in_versions().join(" and ")
-                );
+        (None, Some(version)) => match built_in(version) {
+            Ok(schema) => Some(schema),
+            Err(message) => {
+                eprintln!("error: {message}; give a compiled schema with --schema");
                 return Ok(exit::USAGE);
             }
         },
         (None, None) => None,
     };
     jq::with_stack(|| check(args, fixed))
+}
+
+/// The tables of a version, or what to tell of it.
+fn built_in(version: &str) -> Result<Arc<Schema>, String> {
+    Schema::built_in(version).ok_or_else(|| {
+        format!("OCSF {version} is not built in, only {}", Schema::built_in_versions().join(" and "))
+    })
 }
 
 /// Checks all inputs and returns the exit code.
@@ -219,7 +223,7 @@ impl Session<'_> {
 }
 
 /// Which validator an event gets.
-struct Validators {
+pub(super) struct Validators {
     /// The validator of all events, if the command line names a schema.
     fixed: Option<Validator>,
     by_version: Vec<(&'static str, Validator)>,
@@ -227,6 +231,29 @@ struct Validators {
 }
 
 impl Validators {
+    /// Those of a built-in version, or of the version that each event names.
+    pub(super) fn built_in(version: Option<&str>) -> Result<Self, String> {
+        let options = Options { missing_recommended: false };
+        let fixed = match version {
+            Some(version) => Some(Validator::new(built_in(version)?, options)),
+            None => None,
+        };
+        Ok(Validators { fixed, by_version: Vec::new(), options })
+    }
+
+    /// Prints what is to be said of an event, and whether there is an error among it.
+    pub(super) fn explain(&mut self, event: &mut Json, colour: bool) -> anyhow::Result<bool> {
+        let (red, yellow, off) = if colour { ("\x1b[31m", "\x1b[33m", "\x1b[0m") } else { ("", "", "") };
+        let event = event.view();
+        let findings = self.of(event)?.check(event);
+        for found in findings {
+            let hue = if found.severity == Severity::Error { red } else { yellow };
+            let (severity, rule) = (found.severity.name(), found.rule.name());
+            eprintln!("ocsf: {hue}{severity}{off} {rule} {}: {}", found.path, found.message);
+        }
+        Ok(findings.iter().any(|found| found.severity == Severity::Error))
+    }
+
     fn of(&mut self, event: View<'_>) -> anyhow::Result<&mut Validator> {
         if let Some(validator) = &mut self.fixed {
             return Ok(validator);
