@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::Verdict;
 use super::compare::{DEPTH, compare};
 use super::conform::{self, AsOcsf};
 use super::file::TestFile;
@@ -16,6 +15,7 @@ use super::leaves::{self, List};
 use super::offline::{self, Feed, Offline, Temporary};
 use super::report::clipped;
 use super::transform::{Failure, RELATIVE, Transform, args_of};
+use super::{Settings, Verdict};
 use crate::cli::record::counted;
 use crate::config::{Check, Diagnostic};
 use crate::jq::{self, Json, Limits, Runner};
@@ -38,14 +38,10 @@ pub(super) struct Ran {
 }
 
 /// Runs the case and says how it went; with `update`, writes what it would compare with.
-pub(super) fn run(
-    file: &TestFile,
-    number: usize,
-    update: bool,
-    runtime: &tokio::runtime::Runtime,
-) -> Verdict {
+pub(super) fn run(file: &TestFile, number: usize, settings: Settings<'_>) -> Verdict {
     let mut verdict = Verdict::default();
-    if let Err(diagnostics) = (Running { file, number, update, verdict: &mut verdict }).run(runtime) {
+    let mut running = Running { file, number, update: settings.update, verdict: &mut verdict };
+    if let Err(diagnostics) = running.run(settings) {
         verdict.diagnostics = diagnostics;
         verdict.fail("works", "the test cannot be run");
     }
@@ -72,7 +68,7 @@ impl Running<'_> {
         vec![self.file.error_at(&self.option(option), message, Some(help.to_owned()))]
     }
 
-    fn run(&mut self, runtime: &tokio::runtime::Runtime) -> Result<(), Vec<Diagnostic>> {
+    fn run(&mut self, settings: Settings<'_>) -> Result<(), Vec<Diagnostic>> {
         let file = self.file;
         let case = &file.tests.case[self.number];
         self.check_options()?;
@@ -91,8 +87,16 @@ impl Running<'_> {
         let log_type = conform::log_type(file, self.number, &mut self.verdict.used)?;
 
         let ran = match (&transform, &case.pipeline) {
-            (None, Some(pipeline)) => runtime.block_on(self.run_pipeline(pipeline, &inputs))?,
-            (Some(transform), _) => run_transform(transform, &inputs),
+            (None, Some(pipeline)) => settings.runtime.block_on(self.run_pipeline(pipeline, &inputs))?,
+            (Some(transform), _) => {
+                let mut runner = transform.runner();
+                if settings.coverage {
+                    runner.cover();
+                }
+                let ran = run_transform(transform, &mut runner, &inputs);
+                self.verdict.coverage.add(&runner, transform.name());
+                ran
+            }
             (None, None) => Ran::default(),
         };
         let counts = [(inputs.events.len(), "input"), (ran.outputs.len(), "output")];
@@ -429,11 +433,10 @@ impl std::fmt::Display for Expected {
     }
 }
 
-fn run_transform(transform: &Transform, inputs: &Inputs) -> Ran {
-    let mut runner = transform.runner();
+fn run_transform(transform: &Transform, runner: &mut Runner, inputs: &Inputs) -> Ran {
     let mut ran = Ran::default();
     for number in 0..inputs.events.len() {
-        match transform.run_input(&mut runner, inputs, number) {
+        match transform.run_input(runner, inputs, number) {
             Ok(outputs) => {
                 let made = outputs.into_iter().map(|text| Made { text, input: Some(number) });
                 ran.outputs.extend(made);

@@ -3,6 +3,7 @@
 mod case;
 mod compare;
 mod conform;
+mod coverage;
 mod file;
 mod format;
 mod inputs;
@@ -11,6 +12,7 @@ mod offline;
 mod replay;
 mod report;
 mod transform;
+mod watch;
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
@@ -23,8 +25,8 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::{exit, print, print_diagnostics};
-use crate::config::Diagnostic;
-use crate::jq::Runner;
+use crate::config::{Diagnostic, schema_of};
+use crate::jq::{Coverage, Runner};
 use file::{Kind, TestFile};
 use report::Line;
 
@@ -32,6 +34,7 @@ use report::Line;
 const ENDING: &str = ".test.toml";
 
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(super) struct TestArgs {
     /// Test files, and folders with `*.test.toml` files anywhere below. Default: the current folder.
     #[arg(value_name = "PATH")]
@@ -45,6 +48,31 @@ pub(super) struct TestArgs {
     /// Also write the results as JUnit XML.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// Run again whenever a file changes that the tests have read.
+    #[arg(long)]
+    watch: bool,
+    /// Say which places of the programs no input has come to.
+    #[arg(long)]
+    coverage: bool,
+    /// Fail if a smaller part of the programs was reached.
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    coverage_min: Option<f64>,
+    /// Print the JSON Schema of test files, for editors.
+    #[arg(long, exclusive = true)]
+    schema: bool,
+}
+
+impl TestArgs {
+    fn wants_coverage(&self) -> bool {
+        self.coverage || self.coverage_min.is_some()
+    }
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    match text.trim_end_matches('%').parse() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
+        _ => Err("a number from 0 to 100".to_owned()),
+    }
 }
 
 /// How a test went.
@@ -62,6 +90,8 @@ struct Verdict {
     edits: Vec<(Range<usize>, String)>,
     /// Files that the test has read or written.
     used: Vec<PathBuf>,
+    /// What the inputs reached of its program, if somebody asks.
+    coverage: Coverage,
 }
 
 impl Verdict {
@@ -84,33 +114,46 @@ impl Verdict {
 }
 
 pub(super) fn test(args: &TestArgs) -> anyhow::Result<u8> {
+    if args.schema {
+        let schema = schema_of::<format::Tests>();
+        print(&format!("{}\n", serde_json::to_string_pretty(&schema)?))?;
+        return Ok(exit::DONE);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let round = round(args, &runtime);
+    let code =
+        if args.watch { watch::watch(args, &runtime) } else { round(args, &runtime).map(|round| round.code) };
     runtime.shutdown_background();
-    Ok(round?.code)
+    code
 }
 
 /// What one run of all tests came to.
+#[derive(Debug, Default)]
 struct Round {
     code: u8,
+    /// Folders that were searched for test files.
+    folders: Vec<PathBuf>,
+    /// Files that were read.
+    used: Vec<PathBuf>,
 }
 
 /// Runs all tests once and reports them.
 fn round(args: &TestArgs, runtime: &tokio::runtime::Runtime) -> anyhow::Result<Round> {
-    let found = match discover(&args.paths)? {
+    let mut outcome = Round::default();
+    let found = match discover(&args.paths, &mut outcome.folders)? {
         Ok(found) => found,
         Err(message) => {
             eprintln!("error: {message}");
-            return Ok(Round { code: exit::USAGE });
+            return Ok(Round { code: exit::USAGE, ..outcome });
         }
     };
     let mut code = exit::DONE;
     let mut files = Vec::new();
     for path in found {
+        outcome.used.push(path.clone());
         match file::read(&path) {
             Ok(file) => files.push(file),
             Err(diagnostics) => {
@@ -122,11 +165,19 @@ fn round(args: &TestArgs, runtime: &tokio::runtime::Runtime) -> anyhow::Result<R
     let jobs = jobs(&files, args.filter.as_deref());
     if let (true, exit::DONE, Some(filter)) = (jobs.is_empty(), code, &args.filter) {
         eprintln!("error: no test has `{filter}` in its file or name");
-        return Ok(Round { code: exit::USAGE });
+        return Ok(Round { code: exit::USAGE, ..outcome });
     }
-    let mut report = Report { files: &files, code, edits: BTreeMap::new(), lines: Vec::new() };
-    run_all(&files, &jobs, args.update, runtime, &mut |job, line| report.add(job, line))?;
-    let Report { edits, lines, code, .. } = report;
+    let mut report = Report {
+        files: &files,
+        code,
+        edits: BTreeMap::new(),
+        lines: Vec::new(),
+        used: outcome.used,
+        coverage: Coverage::new(),
+    };
+    let settings = Settings { update: args.update, coverage: args.wants_coverage(), runtime };
+    run_all(&files, &jobs, settings, &mut |job, line| report.add(job, line))?;
+    let Report { edits, lines, used, coverage, mut code, .. } = report;
     for (at, edits) in edits {
         let file = &files[at];
         file.write(edits).with_context(|| format!("cannot write {}", file.file.shown))?;
@@ -136,19 +187,32 @@ fn round(args: &TestArgs, runtime: &tokio::runtime::Runtime) -> anyhow::Result<R
         std::fs::write(path, report::junit(&lines))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
+    if args.wants_coverage() {
+        print(&coverage::report(&coverage))?;
+    }
     print(&format!("{} passed, {failed} failed\n", lines.len() - failed))?;
-    Ok(Round { code })
+    if let Some(least) = args.coverage_min {
+        let percent = coverage::percent(&coverage);
+        if percent < least {
+            eprintln!(
+                "error: {percent:.1} % of the places in the programs were reached, and {least} % must be"
+            );
+            code = code.max(exit::TEST);
+        }
+    }
+    Ok(Round { code, used, ..outcome })
 }
 
 /// The test files that the paths name, or why there are none.
-fn discover(paths: &[PathBuf]) -> anyhow::Result<Result<Vec<PathBuf>, String>> {
+fn discover(paths: &[PathBuf], folders: &mut Vec<PathBuf>) -> anyhow::Result<Result<Vec<PathBuf>, String>> {
     let here = [PathBuf::from(".")];
     let paths = if paths.is_empty() { &here[..] } else { paths };
     let mut found = Vec::new();
     for path in paths {
         if path.is_dir() {
             let mut below = Vec::new();
-            find(path, &mut below).with_context(|| format!("cannot look through {}", path.display()))?;
+            find(path, &mut below, folders)
+                .with_context(|| format!("cannot look through {}", path.display()))?;
             below.sort();
             found.append(&mut below);
         } else if path.exists() {
@@ -163,6 +227,16 @@ fn discover(paths: &[PathBuf]) -> anyhow::Result<Result<Vec<PathBuf>, String>> {
         return Ok(Err(format!("there is no file `*{ENDING}` here")));
     }
     Ok(Ok(found))
+}
+
+/// What holds for all tests.
+#[derive(Clone, Copy)]
+struct Settings<'a> {
+    /// Whether to write what is compared.
+    update: bool,
+    /// Whether to see what is reached of the programs.
+    coverage: bool,
+    runtime: &'a tokio::runtime::Runtime,
 }
 
 /// A test of a file, by their numbers.
@@ -191,8 +265,7 @@ fn jobs(files: &[TestFile], filter: Option<&str>) -> Vec<Job> {
 fn run_all(
     files: &[TestFile],
     jobs: &[Job],
-    update: bool,
-    runtime: &tokio::runtime::Runtime,
+    settings: Settings<'_>,
     report: &mut dyn FnMut(Job, Line) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(jobs.len());
@@ -207,7 +280,7 @@ fn run_all(
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(job) = jobs.get(at) else { break };
                     // nobody listens once a report could not be printed
-                    if done.send((at, run_one(&files[job.file], *job, update, runtime))).is_err() {
+                    if done.send((at, run_one(&files[job.file], *job, settings))).is_err() {
                         break;
                     }
                 }
@@ -230,11 +303,11 @@ fn run_all(
     })
 }
 
-fn run_one(file: &TestFile, job: Job, update: bool, runtime: &tokio::runtime::Runtime) -> Line {
+fn run_one(file: &TestFile, job: Job, settings: Settings<'_>) -> Line {
     let began = Instant::now();
     let verdict = match job.kind {
-        Kind::Replay => runtime.block_on(replay::run(file, job.number, update)),
-        Kind::Case => case::run(file, job.number, update, runtime),
+        Kind::Replay => settings.runtime.block_on(replay::run(file, job.number, settings.update)),
+        Kind::Case => case::run(file, job.number, settings),
     };
     Line {
         file: file.shown().to_owned(),
@@ -251,6 +324,8 @@ struct Report<'a> {
     /// Changes by test file.
     edits: BTreeMap<usize, Vec<(Range<usize>, String)>>,
     lines: Vec<Line>,
+    used: Vec<PathBuf>,
+    coverage: Coverage,
 }
 
 impl Report<'_> {
@@ -275,20 +350,23 @@ impl Report<'_> {
             self.code = exit::CONFIG;
         }
         self.edits.entry(job.file).or_default().append(&mut verdict.edits);
+        self.used.append(&mut verdict.used);
+        self.coverage.merge(std::mem::take(&mut verdict.coverage));
         self.lines.push(line);
         Ok(())
     }
 }
 
 /// All test files below a folder. Hidden folders and `target` are left out, links to folders not followed.
-fn find(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+fn find(folder: &Path, found: &mut Vec<PathBuf>, folders: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    folders.push(folder.to_path_buf());
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
         if entry.file_type()?.is_dir() {
             if !name.starts_with('.') && name != "target" {
-                find(&entry.path(), found)?;
+                find(&entry.path(), found, folders)?;
             }
         } else if name.ends_with(ENDING) {
             found.push(entry.path());

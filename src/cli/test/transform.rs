@@ -86,12 +86,17 @@ impl Transform {
                     Some(RELATIVE.to_owned()),
                 )]);
             }
+            used.push(folder.clone());
             resolved.push(folder);
         }
         let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
         let program = match jq::compile(&code, &folder, &resolved) {
             Ok(program) => program,
-            Err(errors) => return Err(described(&path, code, errors)),
+            Err(errors) => {
+                let files = errors.iter().map(|error| error.file.as_str());
+                used.extend(files.filter(|file| *file != jq::MAIN).map(PathBuf::from));
+                return Err(described(&path, code, errors));
+            }
         };
         used.extend(program.module_files().map(PathBuf::from));
         Ok(Transform {
@@ -100,6 +105,11 @@ impl Transform {
             args: Value::Object(args_of(file, number)),
             limits: Limits::default(),
         })
+    }
+
+    /// Its path, for messages.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The program on this thread.

@@ -1,0 +1,1 @@
+def uid: "id-" + .id;

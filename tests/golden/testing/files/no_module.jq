@@ -1,0 +1,1 @@
+import "nosuch" as n; .

@@ -1,0 +1,1 @@
+{ class_uid: 6003, time: .created, activity_id: 77 }
