@@ -14,10 +14,13 @@ use super::{exit, print};
 use crate::event::{Event, Payload, json};
 use crate::jq::{self, Json, Limits, View};
 use crate::schema::ocsf::{Finding, Options, Schema, SchemaError, Severity, Validator};
-use crate::source::framing::Framer;
+use crate::source::framing::{Codec, Framer};
 
 /// For events that name no version that is built in.
 const DEFAULT_VERSION: &str = "1.8.0";
+
+/// The longest event.
+const MAX_EVENT: usize = 1 << 30;
 
 #[derive(Debug, Args)]
 pub(super) struct OcsfArgs {
@@ -37,7 +40,7 @@ enum OcsfCommand {
 
 #[derive(Debug, Args)]
 struct ValidateArgs {
-    /// Files of JSON documents; standard input if there is none.
+    /// Files of JSON documents, or of arrays of events; standard input if there is none.
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Check all events against this built-in version. Without it each is checked against the version
@@ -185,7 +188,7 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn input(&mut self, input: &mut impl Read, shown: &str) -> anyhow::Result<()> {
-        let mut framer = Framer::documents(1 << 30);
+        let mut framer = Framer::new(Codec::Json, MAX_EVENT, 0, false);
         let mut events = Vec::new();
         let mut lines = Lines::default();
         loop {
@@ -307,7 +310,7 @@ struct Report<'a> {
     format: Format,
     out: io::BufWriter<io::StdoutLock<'a>>,
     counts: Counts,
-    /// What was not checked, and in how many events: said once, not for every event.
+    /// What was not checked, and in how many events: people are told once, not for every event.
     not_checked: BTreeMap<String, u64>,
 }
 
@@ -326,12 +329,13 @@ impl Report<'_> {
             match found.severity {
                 Severity::Error => self.counts.errors += 1,
                 Severity::Warning => self.counts.warnings += 1,
-                Severity::NotChecked => {
+                Severity::NotChecked if self.format == Format::Text => {
                     *self.not_checked.entry(format!("{}: {}", found.path, found.message)).or_default() += 1;
                     continue;
                 }
+                Severity::NotChecked => {}
             }
-            if found.severity == Severity::Error || self.warnings {
+            if found.severity != Severity::Warning || self.warnings {
                 self.line(place, found.severity.name(), found.rule.name(), &found.path, &found.message)?;
             }
         }

@@ -163,10 +163,12 @@ impl Walk<'_> {
         let mut index = 0;
         profiles.for_items(|profile| {
             if let Some(name) = profile.as_str() {
-                let found = schema.profile(name).filter(|(_, profile)| profile.defined);
-                let problem = match found {
-                    Some((at, profile)) => {
-                        self.active |= 1 << at;
+                let found = schema.profile(name);
+                if let Some((at, _)) = found {
+                    self.active |= 1 << at;
+                }
+                let problem = match found.filter(|(_, profile)| profile.defined) {
+                    Some((_, profile)) => {
                         profile.deprecated.as_ref().map(|since| (Rule::ProfileDeprecated, Some(since)))
                     }
                     None => Some((Rule::ProfileUnknown, None)),
@@ -194,42 +196,50 @@ impl Walk<'_> {
             return;
         }
         let own = Version::parse(&schema.version);
-        let (rule, why) = match (Version::parse(text), own) {
+        let (rule, what, consequence) = match (Version::parse(text), own) {
             (Some(version), Some(own)) if version.order(own).is_eq() => return,
             (Some(version), own) if own.is_none_or(|own| version.order(own).is_gt()) => {
-                (Rule::VersionLater, "is later than the schema's, which may not know what the event holds")
+                (Rule::VersionLater, "is later than", "which may not know what the event holds")
             }
             (Some(version), _) if version.is_initial_development() => (
                 Rule::VersionInitialDevelopment,
-                "is an initial development version, which promises nothing to the schema's",
+                "is an initial development version before",
+                "to which it promises nothing",
             ),
             (Some(version), _) if version.is_prerelease() => {
-                (Rule::VersionPrerelease, "is a prerelease, which promises nothing to the schema's")
+                (Rule::VersionPrerelease, "is a prerelease before", "to which it promises nothing")
             }
-            (Some(_), _) => (
+            (Some(_), _) => {
+                (Rule::VersionEarlier, "is earlier than", "which may have deprecated what the event holds")
+            }
+            (None, _) => (
                 Rule::VersionEarlier,
-                "is earlier than the schema's, which may have deprecated what the event holds",
+                "is no version; it is taken as earlier than",
+                "by which the event was checked",
             ),
-            (None, _) => (Rule::VersionEarlier, "is no version; it is taken as earlier than the schema's"),
         };
         self.report(rule, Some("metadata.version"), || {
-            format!("version {} {why}, {}", clipped(text), schema.version)
+            format!("{} {what} the schema's {}, {consequence}", clipped(text), schema.version)
         });
     }
 
     fn type_uid(&mut self, event: View<'_>) {
-        let number = |name: &str| event.member(name, |value| value.as_i64()).flatten();
-        let (Some(class), Some(activity)) = (number("class_uid"), number("activity_id")) else { return };
-        let expected = i128::from(class) * 100 + i128::from(activity);
-        let found = event.member("type_uid", |value| match value.as_i64() {
-            Some(value) => Some(i128::from(value)),
-            None => long(value),
-        });
-        if let Some(Some(found)) = found
-            && found != expected
-        {
-            self.report(Rule::TypeUidIncorrect, Some("type_uid"), || {
-                format!("expected {expected} (class_uid {class} × 100 + activity_id {activity}), got {found}")
+        // `None`: not there, or no integer, which is said elsewhere; `Some(None)`: of more than 128 bits
+        let number =
+            |name: &str| event.member(name, |value| is_integer(value).then(|| long(value))).flatten();
+        let (Some(Some(class)), Some(activity), Some(found)) =
+            (number("class_uid"), number("activity_id"), number("type_uid"))
+        else {
+            return;
+        };
+        let expected = activity.and_then(|activity| class.checked_mul(100)?.checked_add(activity));
+        if found != expected || found.is_none() {
+            self.report(Rule::TypeUidIncorrect, Some("type_uid"), || match expected {
+                Some(expected) => {
+                    let found = found.map_or_else(|| "a larger number".to_owned(), |found| found.to_string());
+                    format!("expected {expected} (`class_uid` × 100 + `activity_id`), got {found}")
+                }
+                None => "`activity_id` is too large for a `type_uid`".to_owned(),
             });
         }
     }
@@ -388,7 +398,7 @@ impl Walk<'_> {
                 self.report(Rule::WrongType, None, || {
                     format!(
                         "expected an array of {}, got {}",
-                        self_name(self.schema, attribute),
+                        type_name(self.schema, attribute),
                         described(value)
                     )
                 });
@@ -447,7 +457,7 @@ impl Walk<'_> {
             Primitive::Json => return,
             Primitive::Boolean => matches!(value.kind(), Kind::Boolean(_)),
             Primitive::Integer => value.as_i64().is_some(),
-            Primitive::Long => value.as_i64().is_some() || long(value).is_some(),
+            Primitive::Long => long(value).is_some(),
             Primitive::Float => value.kind() == Kind::Number && !is_integer(value),
             Primitive::String => value.as_str().is_some(),
             Primitive::Unknown => {
@@ -506,8 +516,9 @@ impl Walk<'_> {
             });
         } else if !form.rule.matches(text) {
             let rule = if form.from_parent { Rule::SuperRegexNotMatched } else { Rule::RegexNotMatched };
-            self.report(rule, None, || {
-                format!("{} is not {} ({})", clipped(text), form.rule.about(), of.name)
+            self.report(rule, None, || match form.rule.about() {
+                Some(about) => format!("{} is not {about} ({})", clipped(text), of.name),
+                None => format!("{} does not match the pattern of {}", clipped(text), of.name),
             });
         }
     }
@@ -731,7 +742,7 @@ fn unknown_class(schema: &Schema, uid: i64) -> String {
     text
 }
 
-fn self_name<'a>(schema: &'a Schema, attribute: &'a Attribute) -> &'a str {
+fn type_name<'a>(schema: &'a Schema, attribute: &'a Attribute) -> &'a str {
     match &attribute.content {
         Content::Scalar(at) => &schema.types[*at].name,
         Content::Object(at) => &schema.shapes[*at].name,
@@ -806,7 +817,10 @@ fn is_integer(value: View<'_>) -> bool {
 
 /// An integer of 128 bits, which is what OCSF calls long.
 fn long(value: View<'_>) -> Option<i128> {
-    value.number_text()?.parse().ok()
+    match value.as_i64() {
+        Some(number) => Some(i128::from(number)),
+        None => value.number_text()?.parse().ok(),
+    }
 }
 
 fn float(value: View<'_>) -> f64 {

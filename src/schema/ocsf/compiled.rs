@@ -90,7 +90,7 @@ struct Types {
 #[derive(Deserialize)]
 struct Type {
     r#type: Option<String>,
-    range: Option<(f64, f64)>,
+    range: Option<[f64; 2]>,
     max_len: Option<usize>,
     regex: Option<String>,
     values: Option<Vec<Value>>,
@@ -106,6 +106,10 @@ pub(super) fn read(path: &Path) -> Result<Schema, SchemaError> {
     if text.len() as u64 > MAX_BYTES {
         let message = format!("larger than {} MiB, which no compiled schema is; {WAY_OUT}", MAX_BYTES >> 20);
         return Err(invalid(String::new(), message));
+    }
+    // a list would be taken for the members in their order
+    if text.trim_ascii_start().starts_with(b"[") {
+        return Err(invalid(String::new(), format!("not a compiled OCSF schema but an array; {WAY_OUT}")));
     }
     let compiled: Compiled = serde_json::from_slice(&text).map_err(|error| {
         let place = format!(":{}:{}", error.line(), error.column());
@@ -141,7 +145,7 @@ fn draft(compiled: Compiled) -> Result<Draft, String> {
         },
         name,
         parent: of.r#type,
-        range: of.range,
+        range: of.range.map(|[low, high]| (low, high)),
         max_len: of.max_len,
         values: of.values,
     });

@@ -56,17 +56,17 @@ impl Form {
         }
     }
 
-    /// What to call it in a message.
-    pub(super) fn about(&self) -> &'static str {
-        match self {
+    /// What to call it in a message, if it has a name.
+    pub(super) fn about(&self) -> Option<&'static str> {
+        Some(match self {
             Form::Address => "an IP address",
             Form::Email => "an e-mail address",
             Form::Datetime => "a date and time such as 2025-01-31T08:15:00.000Z",
             Form::Uuid => "a UUID",
             Form::Mac => "a MAC address such as 00:00:5e:00:53:01",
             Form::PaddedBase64 => "base64 that ends in padding",
-            Form::Pattern(_) | Form::BadPattern(_) => "the pattern of its type",
-        }
+            Form::Pattern(_) | Form::BadPattern(_) => return None,
+        })
     }
 
     /// Whether a text has it. A pattern that cannot be read is held against the schema, not the text.

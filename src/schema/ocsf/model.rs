@@ -512,7 +512,7 @@ impl Draft {
     }
 }
 
-/// The bits of profiles; those that nothing defines get one too, which no event sets.
+/// The bits of profiles; those that nothing defines get one too.
 fn gate(names: &[String], profiles: &mut Vec<Profile>) -> Result<u128, String> {
     let mut gate = 0;
     for name in names {
