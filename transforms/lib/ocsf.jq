@@ -13,7 +13,9 @@
 # How it is written. `head`, the captions and all tables are constants as long as their arguments are:
 # they are computed when a worker starts, and an event costs a lookup. That is why parameters are terms
 # (`class`) that are bound in the body rather than values (`$class`): a constant stays a constant only so.
-# Tables are objects, since a lookup is the only step that both folds and is fast.
+# Tables are objects, since a lookup is the only step that both folds and is fast. A table is written out
+# wherever it is named, and a program of very many terms is not made into constants any more: bind what is
+# large once (`tables as $tables`), and look at `jaquard jq --explain`: no function may be called.
 
 
 # ---- version ----
@@ -118,21 +120,25 @@ def activities: {
   }
 };
 
+# The tables of classes, bound once by a program that has many heads: `ocsf::tables as $tables`.
+def tables: { categories: categories, classes: classes, activities: activities };
+
 # The eight members that say what kind of event it is. With activity 99 the name is "Other"; the source's
 # own word belongs there, which `other` or a later `activity_name` sets.
-def head(class; activity):
-  classes["\(class)"] as $class
-  | (common_activities + activities["\(class)"])["\(activity)"] as $caption
+def head(tables; class; activity):
+  tables.classes["\(class)"] as $class
+  | (common_activities + tables.activities["\(class)"])["\(activity)"] as $caption
   | {
       activity_id: activity,
       activity_name: $caption,
       category_uid: $class.category,
-      category_name: categories["\($class.category)"],
+      category_name: tables.categories["\($class.category)"],
       class_uid: class,
       class_name: $class.name,
       type_uid: ($class.type + activity),
       type_name: "\($class.name): \($caption)"
     };
+def head(class; activity): tables as $tables | head($tables; class; activity);
 
 # `head` of activity 99, with the source's own word for what was done.
 def other(class; word): head(class; 99) + { activity_name: word };
@@ -201,8 +207,8 @@ def unmapped(mapped): del(mapped) | if . == {} then null else . end;
 
 # `{type_id, type}` of a user.
 def user_type(number):
-  { "0": "Unknown", "1": "User", "2": "Admin", "3": "System", "4": "Service" }["\(number)"] as $caption
-  | { type_id: number, type: $caption };
+  number as $number
+  | { type_id: $number, type: { "0": "Unknown", "1": "User", "2": "Admin", "3": "System", "4": "Service" }["\($number)"] };
 
 # An address as OCSF takes it: letters of ASCII, an `@`, a domain with a dot. Else null.
 def email:
