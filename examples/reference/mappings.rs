@@ -157,11 +157,11 @@ fn class(folder: &Path, program: &str, sample: &str, version: &str) -> Result<(S
 fn fields(transforms: &Path, stem: &str) -> Result<String> {
     let mut text = String::from(
         "\n## Fields\n\nFound by replacing each value of each sample by one of its own kind, and looking where it \
-         arrives.\n\n| source | target |\n|---|---|\n",
+         arrives. `~` is a place that changes with it, where the value itself is not found.\n\n| source | target |\n|---|---|\n",
     );
     for line in std::fs::read_to_string(transforms.join(format!("{stem}.fields.tsv")))?.lines() {
         let (source, targets) = line.split_once('\t').unwrap_or((line, ""));
-        let targets: Vec<_> = targets.split('\t').map(|target| format!("`{target}`")).collect();
+        let targets: Vec<_> = targets.split(", ").map(|target| format!("`{target}`")).collect();
         let _ = writeln!(text, "| `{source}` | {} |", targets.join("<br>"));
     }
     Ok(text)
