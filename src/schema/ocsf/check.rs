@@ -54,6 +54,8 @@ struct Scratch {
     seen: Vec<u64>,
     /// Enums whose sibling is still to be compared, likewise.
     enums: Vec<SeenEnum>,
+    /// Siblings, likewise.
+    texts: Vec<SeenText>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +71,15 @@ struct SeenEnum {
     /// The place of its value in the enum; arrays have many and are read again.
     entry: Option<usize>,
     is_other: bool,
+}
+
+/// A text beside an enum.
+#[derive(Debug, Clone, Copy)]
+struct SeenText {
+    /// The place of the enum.
+    of: usize,
+    /// The place of the value that has this caption.
+    entry: Option<usize>,
 }
 
 impl Validator {
@@ -101,6 +112,7 @@ impl Scratch {
         self.steps.clear();
         self.seen.clear();
         self.enums.clear();
+        self.texts.clear();
     }
 }
 
@@ -300,7 +312,7 @@ impl Walk<'_> {
         let schema = self.schema;
         let shape = &schema.shapes[at];
         let bits = self.out.seen.len();
-        let enums = self.out.enums.len();
+        let (enums, texts) = (self.out.enums.len(), self.out.texts.len());
         self.out.seen.resize(bits + shape.attributes.len().div_ceil(64), 0);
         if !shape.is_open() {
             object.for_members(|name, value| {
@@ -315,7 +327,7 @@ impl Walk<'_> {
                     return;
                 }
                 self.out.steps.push(Step::Attribute(at, place));
-                self.attribute(place, attribute, value);
+                self.attribute(shape, place, value);
                 self.out.steps.pop();
             });
             for place in &shape.required {
@@ -329,9 +341,10 @@ impl Walk<'_> {
         }
         while self.out.enums.len() > enums {
             if let Some(seen) = self.out.enums.pop() {
-                self.sibling(bits, shape, seen, object);
+                self.sibling(bits, texts, shape, seen, object);
             }
         }
+        self.out.texts.truncate(texts);
         for constraint in &shape.constraints {
             self.constraint(bits, shape, constraint, object);
         }
@@ -372,7 +385,8 @@ impl Walk<'_> {
         }
     }
 
-    fn attribute(&mut self, place: usize, attribute: &Attribute, value: View<'_>) {
+    fn attribute(&mut self, shape: &Shape, place: usize, value: View<'_>) {
+        let attribute = &shape.attributes[place];
         let kind = value.kind();
         if kind == Kind::Null {
             let rule = match attribute.requirement {
@@ -424,6 +438,12 @@ impl Walk<'_> {
             }
         } else {
             self.value(attribute, value);
+            if let Some(of) = attribute.text_of
+                && let Some(values) = &shape.attributes[of].values
+                && let Some(text) = value.as_str()
+            {
+                self.out.texts.push(SeenText { of, entry: values.of_caption(text) });
+            }
             if let Some(values) = &attribute.values {
                 let entry = self.enumerated(values, value, Rule::EnumValueUnknown, Rule::EnumValueDeprecated);
                 if entry.is_some() && attribute.sibling.is_some() {
@@ -559,9 +579,14 @@ impl Walk<'_> {
         Some(place)
     }
 
-    fn sibling(&mut self, bits: usize, shape: &Shape, seen: SeenEnum, object: View<'_>) {
+    fn sibling(&mut self, bits: usize, texts: usize, shape: &Shape, seen: SeenEnum, object: View<'_>) {
         let attribute = &shape.attributes[seen.attribute];
         let (Some(values), Some(sibling)) = (&attribute.values, &attribute.sibling) else { return };
+        // the usual case needs no second look at the object
+        let text = self.out.texts[texts..].iter().find(|text| text.of == seen.attribute);
+        if text.is_some_and(|text| !seen.is_other && text.entry.is_some() && text.entry == seen.entry) {
+            return;
+        }
         if sibling.place.is_some_and(|place| !self.is_seen(bits, place)) {
             return;
         }

@@ -235,6 +235,8 @@ pub(super) struct Attribute {
     pub(super) values: Option<Arc<Values>>,
     /// The attribute that holds the text of the enum's value.
     pub(super) sibling: Option<Sibling>,
+    /// The place of the enum that this is the sibling of.
+    pub(super) text_of: Option<usize>,
     pub(super) deprecated: Option<Box<str>>,
 }
 
@@ -299,6 +301,11 @@ impl Values {
     /// The place of the entry of a value in text.
     pub(super) fn of_text(&self, text: &str) -> Option<usize> {
         self.entries.iter().position(|entry| *entry.key == *text)
+    }
+
+    /// The place of the first entry of a caption.
+    pub(super) fn of_caption(&self, caption: &str) -> Option<usize> {
+        self.entries.iter().position(|entry| *entry.caption == *caption)
     }
 
     pub(super) fn entries(&self) -> &[Entry] {
@@ -470,6 +477,7 @@ impl Draft {
                     gate: gate(&attribute.profiles, &mut profiles)?,
                     values: attribute.values,
                     sibling: attribute.sibling.map(|name| Sibling { name: name.into(), place: None }),
+                    text_of: None,
                     deprecated: attribute.deprecated.map(Into::into),
                 });
             }
@@ -479,6 +487,9 @@ impl Draft {
                     shape.attributes[at].sibling.as_ref().and_then(|sibling| shape.find(&sibling.name));
                 if let Some(sibling) = &mut shape.attributes[at].sibling {
                     sibling.place = place;
+                }
+                if let Some(place) = place {
+                    shape.attributes[place].text_of = Some(at);
                 }
             }
             for (at, attribute) in shape.attributes.iter().enumerate() {
