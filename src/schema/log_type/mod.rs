@@ -27,6 +27,7 @@
 mod check;
 pub mod drift;
 mod indicator;
+pub mod infer;
 mod library;
 mod load;
 mod model;
