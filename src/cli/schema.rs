@@ -14,7 +14,7 @@ use crate::jq::{Json, Limits, with_stack};
 use crate::schema::log_type::drift::{Comparison, Report};
 use crate::schema::log_type::infer::Samples;
 use crate::schema::log_type::{ReadError, Schema, Schemas};
-use crate::source::framing::Framer;
+use crate::source::framing::{Codec, Framer};
 
 /// Bytes of one sample.
 const SAMPLE_BYTES: usize = 64 << 20;
@@ -35,7 +35,7 @@ enum SchemaCommand {
 
 #[derive(Debug, Args)]
 struct InferArgs {
-    /// Files of JSON documents; `-` is standard input.
+    /// Files of JSON documents, or of arrays of them; `-` is standard input.
     #[arg(required = true, value_name = "SAMPLE")]
     samples: Vec<PathBuf>,
     /// Name of the log type. Without it, `Custom.` and the name of the first file.
@@ -45,7 +45,7 @@ struct InferArgs {
 
 #[derive(Debug, Args)]
 struct DriftArgs {
-    /// Files of JSON documents; `-` is standard input.
+    /// Files of JSON documents, or of arrays of them; `-` is standard input.
     #[arg(required = true, value_name = "SAMPLE")]
     samples: Vec<PathBuf>,
     /// Name of a built-in schema, or a schema file.
@@ -187,7 +187,7 @@ fn for_samples(
         } else {
             Box::new(File::open(path).with_context(|| format!("cannot open {shown}"))?)
         };
-        let mut framer = Framer::documents(SAMPLE_BYTES);
+        let mut framer = Framer::new(Codec::Json, SAMPLE_BYTES, 0, false);
         let mut events = Vec::new();
         loop {
             let mut chunk = vec![0; 64 << 10];

@@ -31,6 +31,7 @@ pub mod infer;
 mod library;
 mod load;
 mod model;
+mod walk;
 mod watch;
 mod yaml;
 
