@@ -102,8 +102,9 @@ enum Command {
     Components(components::ComponentsArgs),
     /// Print the reference of the native jq functions, or of one.
     Functions(functions::FunctionsArgs),
-    /// Print the JSON Schema of the pipeline file, for editors.
-    Schema,
+    /// Print the JSON Schema of the pipeline file, for editors; or infer a log type schema from sample
+    /// events, or tell how events differ from one.
+    Schema(schema::SchemaArgs),
     /// Show, edit or reset the cursors of a pipeline.
     State(state::StateArgs),
     /// Print completions for a shell.
@@ -148,7 +149,7 @@ fn dispatch(cli: Cli, logging: &logging::Logging) -> anyhow::Result<u8> {
         Command::Graph(args) => graph::graph(&args),
         Command::Components(args) => components::components(&args),
         Command::Functions(args) => functions::functions(&args),
-        Command::Schema => schema::schema(),
+        Command::Schema(args) => schema::schema(&args),
         Command::State(args) => state::state(&args),
         Command::Completions(args) => completions::completions(&args),
     }

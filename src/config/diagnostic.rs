@@ -162,8 +162,9 @@ fn mask_secrets(text: &str) -> String {
         for (at, _) in line.match_indices('=') {
             let name = line[..at].trim_end().trim_end_matches(['"', '\'']);
             let name_start = name
-                .rfind(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-')))
-                .map_or(0, |before| before + 1);
+                .char_indices()
+                .rfind(|(_, c)| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-')))
+                .map_or(0, |(before, c)| before + c.len_utf8());
             if !is_secret_name(&name[name_start..]) {
                 continue;
             }
@@ -235,6 +236,14 @@ mod tests {
         assert!(masked.contains("env = \"NAME\""));
         assert!(masked.contains("b = 1\n"));
         assert!(masked.contains("# c\n"));
+    }
+
+    #[test]
+    fn letters_beyond_ascii_before_a_value_do_no_harm() {
+        let text = "é=1\n# ü password = \"hidden\"\nétoken='hidden'\n";
+        let masked = mask_secrets(text);
+        assert_eq!(masked.len(), text.len());
+        assert!(!masked.contains("hidden"), "{masked}");
     }
 
     #[test]

@@ -113,7 +113,7 @@ pub async fn run(pipeline: Pipeline, options: RunOptions) -> Result<Outcome, Str
         working: plan
             .sources
             .iter()
-            .map(|node| Arc::new(Mutex::new((!node.factory.watches()).then(|| alerts.working()))))
+            .map(|node| Arc::new(Mutex::new((!node.factory.watches()).then(|| Arc::new(alerts.working())))))
             .collect(),
         alerts,
         wire,
@@ -145,7 +145,7 @@ struct Running {
     alerts: Alerts,
     wire: Wire,
     /// By source: held until it has ended.
-    working: Vec<Arc<Mutex<Option<Working>>>>,
+    working: Vec<Arc<Mutex<Option<Arc<Working>>>>>,
     options: RunOptions,
 }
 

@@ -94,8 +94,8 @@ pub(super) struct SourceTask {
     pub(super) activity: Arc<Activity>,
     pub(super) progress: Arc<SharedProgress>,
     pub(super) workers: usize,
-    /// Dropped when the source has ended, for those that watch it.
-    pub(super) working: Arc<Mutex<Option<Working>>>,
+    /// Dropped when the source has ended, for those that watch it. A batch in the workers has its share.
+    pub(super) working: Arc<Mutex<Option<Arc<Working>>>>,
     pub(super) stages: Arc<Stages>,
     /// Batches handed to the workers so far.
     pub(super) submitted: u64,
@@ -177,7 +177,8 @@ impl SourceTask {
         let (reply, done) = oneshot::channel();
         let pass = self.stages.pass(self.number, self.submitted);
         self.submitted += 1;
-        self.pool.submit(Work::Batch { source: self.number, batch, token, pass, reply });
+        let working = self.working.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.pool.submit(Work::Batch { source: self.number, batch, token, pass, reply, working });
         (Ordered::Batch(done), Pending::Batch { fate, events, rows })
     }
 }

@@ -25,7 +25,7 @@ use crate::event::token::{Held, Outcome, Share, Token};
 use crate::event::{Batch, Derivation, Event, Fault, Meta, Origin, Payload, TextHash, error_record};
 use crate::jq::{Json, Limits, Runner, WriteLimits, panic_message};
 use crate::sink::{Delivery, Encoder, PartEvent};
-use crate::source::Alerts;
+use crate::source::{Alerts, Working};
 use crate::testkit;
 use crate::transform::{Outputs, Transform, TransformContext};
 use building::Building;
@@ -37,7 +37,15 @@ pub(super) type Done = Vec<(usize, Delivery)>;
 /// One piece of work.
 pub(super) enum Work {
     /// A batch of a source.
-    Batch { source: usize, batch: Batch, token: Arc<Token>, pass: Pass, reply: oneshot::Sender<Done> },
+    Batch {
+        source: usize,
+        batch: Batch,
+        token: Arc<Token>,
+        pass: Pass,
+        reply: oneshot::Sender<Done>,
+        /// Says, as long as it is there, that alerts may still come of the batch.
+        working: Option<Arc<Working>>,
+    },
     /// Error records of events that a sink has refused; they leave by the sink's error edge.
     Refused {
         sink: usize,
@@ -165,7 +173,7 @@ impl Worker {
     fn take(&mut self, work: Work) {
         let plan = self.plan.clone();
         match work {
-            Work::Batch { source, batch, token, mut pass, reply } => {
+            Work::Batch { source, batch, token, mut pass, reply, working } => {
                 self.taken = 0;
                 let done = self.guarded(|worker| worker.batch(&plan, source, &batch, &token, &mut pass));
                 drop(pass);
@@ -175,6 +183,7 @@ impl Worker {
                 }
                 drop(batch);
                 drop(token);
+                drop(working);
                 // a dispatcher that is gone has given up the run
                 if let Some(done) = done {
                     let _ = reply.send(done);

@@ -114,6 +114,14 @@ impl Loader {
         }
     }
 
+    fn too_deep(&mut self, span: &Range<usize>) {
+        let help = match self.definitions.len() {
+            0 => "make the inner one `type: json`",
+            _ => "make the inner one `type: json`; a definition cannot hold itself",
+        };
+        self.error(span, format!("fields are nested deeper than {LEVELS} levels"), help.to_owned());
+    }
+
     fn file(&mut self, path: &Path) -> Option<Schema> {
         let file = self.file.clone();
         if file.text.len() > FILE_BYTES {
@@ -134,7 +142,8 @@ impl Loader {
         };
         self.unknown_keys(members, &[&FILE_KEYS], "a schema");
         let name = match find(members, "schema") {
-            Some(member) => self.name(member)?,
+            // an error that was told of is no reason to keep the others back
+            Some(member) => self.name(member).unwrap_or_default(),
             None => path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),
         };
         if let Some(member) = find(members, "definitions") {
@@ -210,8 +219,7 @@ impl Loader {
             return None;
         }
         let Some(levels) = levels.checked_sub(1) else {
-            let message = format!("fields are nested deeper than {LEVELS} levels");
-            self.error(&member.key_span, message, "make the inner one `type: json`".to_owned());
+            self.too_deep(&member.key_span);
             return None;
         };
         let mut fields: Vec<Field> = Vec::new();
@@ -236,7 +244,7 @@ impl Loader {
     ) -> Option<(Field, Range<usize>)> {
         let Kind::Map(members) = &item.kind else {
             let message = format!("a field is a map with `name` and `type`, this is {}", item.what());
-            self.error(&item.span, message, None);
+            self.error(&item.span, message, "write `- name: …`, and `type: …` below it".to_owned());
             return None;
         };
         if self.paths.len() >= FIELDS {
@@ -249,11 +257,16 @@ impl Loader {
         }
         self.unknown_keys(members, &[&FIELD_KEYS, &ELEMENT_KEYS], "a field");
         let Some(name) = find(members, "name") else {
-            self.error(&item.span, "the field has no `name`", None);
+            self.error(
+                &item.span,
+                "the field has no `name`",
+                "add `name:` and the name of the member".to_owned(),
+            );
             return None;
         };
         let Some(text) = name.value.text().filter(|text| !text.is_empty()) else {
-            self.error(&name.value.span, format!("a name is text, this is {}", name.value.what()), None);
+            let message = format!("a name is text, this is {}", name.value.what());
+            self.error(&name.value.span, message, "put quotes around it if it has signs of YAML".to_owned());
             return None;
         };
         let before = self.path.len();
@@ -362,12 +375,11 @@ impl Loader {
     fn items(&mut self, member: &Member, inherited: &[Indicator], levels: usize) -> Option<Element> {
         let Kind::Map(members) = &member.value.kind else {
             let message = format!("`element` is a map with `type`, this is {}", member.value.what());
-            self.error(&member.value.span, message, None);
+            self.error(&member.value.span, message, "write `type: …` on a line below it".to_owned());
             return None;
         };
         let Some(levels) = levels.checked_sub(1) else {
-            let message = format!("fields are nested deeper than {LEVELS} levels");
-            self.error(&member.key_span, message, "make the inner one `type: json`".to_owned());
+            self.too_deep(&member.key_span);
             return None;
         };
         self.unknown_keys(members, &[&ELEMENT_KEYS, &FIELD_KEYS], "an element");
@@ -400,13 +412,12 @@ impl Loader {
         let definition = definition.value.clone();
         let Kind::Map(inner) = &definition.kind else {
             let message = format!("a definition is a map with `type`, this is {}", definition.what());
-            self.error(&definition.span, message, None);
+            self.error(&definition.span, message, "write `type: …` on a line below it".to_owned());
             return None;
         };
         // a definition that refers to itself ends at the bound of levels
         let Some(levels) = levels.checked_sub(1) else {
-            let message = format!("`{name}` is nested deeper than {LEVELS} levels, or refers to itself");
-            self.error(&target.value.span, message, "make the inner one `type: json`".to_owned());
+            self.too_deep(&target.value.span);
             return None;
         };
         self.element(inner, &definition.span, inherited, levels)
@@ -518,7 +529,7 @@ impl Loader {
         };
         if kind != "string" && TYPES.contains(&kind) {
             let message = format!("`validate` belongs to a string, this is `type: {kind}`");
-            self.error(&member.key_span, message, None);
+            self.error(&member.key_span, message, "write `type: string`, or take it out".to_owned());
         }
         let known = ["allow", "deny", "ip", "cidr"];
         let mut validate = Validate::default();
@@ -575,8 +586,11 @@ impl Loader {
             Some("true" | "True" | "TRUE" | "yes" | "on") => true,
             Some("false" | "False" | "FALSE" | "no" | "off" | "") => false,
             _ => {
-                let message = format!("`{key}` is true or false, this is {}", member.value.what());
-                self.error(&member.value.span, message, None);
+                let message = match member.value.text() {
+                    Some(text) => format!("`{key}` is true or false, not `{}`", clip(text)),
+                    None => format!("`{key}` is true or false, this is {}", member.value.what()),
+                };
+                self.error(&member.value.span, message, format!("write `{key}: true`, or take it out"));
                 false
             }
         }

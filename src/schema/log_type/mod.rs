@@ -27,9 +27,11 @@
 mod check;
 pub mod drift;
 mod indicator;
+pub mod infer;
 mod library;
 mod load;
 mod model;
+mod walk;
 mod watch;
 mod yaml;
 
