@@ -140,8 +140,12 @@ def head(tables; class; activity):
     };
 def head(class; activity): tables as $tables | head($tables; class; activity);
 
-# `head` of activity 99, with the source's own word for what was done.
-def other(class; word): head(class; 99) + { activity_name: word };
+# `head` of activity 99, with the source's own word for what was done. In a base event 99 is the number of the
+# type, too, and its name wants the word as well.
+def other(class; word):
+  word as $word
+  | head(class; 99) + { activity_name: $word }
+  | if .type_uid == 99 then .type_name = "\(.class_name): \($word)" else . end;
 
 
 # ---- severity and status ----
