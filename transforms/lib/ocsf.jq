@@ -223,11 +223,16 @@ def email:
 # A user with name, id and type (0 to 4), as far as they are known; null if neither name nor id is. A name
 # that is an email address is one, too.
 def user(name; uid; kind):
-  (name | text) as $name
+  kind as $kind
+  | (name | text) as $name
   | (uid | text) as $uid
   | if $name == null and $uid == null then null
-    else { name: $name, uid: $uid, email_addr: ($name | email) } | prune | . + user_type(kind)
+    else ({ name: $name, uid: $uid, email_addr: ($name | email) } | prune) + user_type($kind)
     end;
+
+# A member that ought to be an object: an empty one if it is not. What is read of it is null then; asking
+# with `.a?` would make no output at all, and no output is an event lost.
+def object: if type == "object" then . else {} end;
 
 # The endpoint that a text names. An address is parsed, not guessed at: `ip` holds one and nothing else. Of
 # an address with a port both are taken. Any other text is the endpoint's name. Null if there is no text.

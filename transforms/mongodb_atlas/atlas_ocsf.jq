@@ -74,12 +74,12 @@ def metadata($type; log_name; profiles):
   }
   | ocsf::prune;
 
-def cloud:
+def cloud($raw):
   {
     provider: product,
-    org: ({ uid: (.orgId | ocsf::text), name: (.raw | .orgName? | ocsf::text) } | ocsf::prune_all),
+    org: ({ uid: (.orgId | ocsf::text), name: ($raw.orgName | ocsf::text) } | ocsf::prune_all),
     account: (
-      { uid: (.groupId | ocsf::text), name: (.raw | .gn? | ocsf::text) }
+      { uid: (.groupId | ocsf::text), name: ($raw.gn | ocsf::text) }
       | ocsf::prune
       | if . == {} then null else . + { type_id: 99, type: "Project" } end
     )
@@ -96,15 +96,15 @@ def event_of($context; $shape; log_name):
   $shape.head as $head
   | ((.processorErrorMsg | ocsf::text) // (.reason | ocsf::text)) as $detail
   | $head
-    + (.raw | .severity? | ocsf::severity)
+    + ($context.raw.severity | ocsf::severity)
     + (
         {
           activity_name: (if $head.activity_id == 99 then $context.type else $head.activity_name end),
           time: (.created | ocsf::time),
-          message: (.raw | .description? | ocsf::text),
+          message: ($context.raw.description | ocsf::text),
           status_detail: $detail,
           metadata: metadata($context.type; log_name; $shape.profiles),
-          cloud: cloud
+          cloud: cloud($context.raw)
         }
         | ocsf::prune
       )
@@ -166,7 +166,7 @@ def host:
 def of_user($context; $plan):
   target_name as $name
   | (if $plan.user.type_id == 1 then null else .resourceId | ocsf::text end) as $uid
-  | (.raw | .newRoles? | texts) as $roles
+  | ($context.raw.newRoles | texts) as $roles
   | (
       if $name != null or $uid != null then
         ({ name: $name, uid: $uid, email_addr: ($name | ocsf::email) } | ocsf::prune) + $plan.user
@@ -203,7 +203,7 @@ def of_user($context; $plan):
 def of_group($context; $plan):
   (.targetUsername | ocsf::text) as $name
   | (.teamId | ocsf::text) as $team
-  | (.raw | .newRoles? | texts) as $roles
+  | ($context.raw.newRoles | texts) as $roles
   | (
       if $name != null then ocsf::user($name; null; 1)
       elif joins($context.type) then $context.user
@@ -396,6 +396,7 @@ def of_notice($context; $plan):
       $plan.head;
       if $context.actor == null and $hostname == null then ["cloud"] else ["cloud", "host"] end;
       {
+        type_name: (if $context.type == null then $plan.head.type_name else "Base Event: \($context.type)" end),
         actor: $context.actor,
         device: (if $hostname == null then null else { hostname: $hostname, type_id: 1, type: "Server" } end)
       } | ocsf::prune;
@@ -409,10 +410,11 @@ def of_notice($context; $plan):
 # An event of MongoDB Atlas as an event of OCSF, one for one. `log_name` is the stream that it is from. An
 # event whose `created` cannot be read fails, as does one that is no object.
 def event(log_name):
-  atlas::plans as $plans
-  | ocsf::checked
+  ocsf::checked
+  | atlas::plans as $plans
   | if type == "object" then . else error("an event of MongoDB Atlas is an object, but this is \(type)") end
   | (.eventTypeName | ocsf::text) as $type
+  | (.delegatePrincipal | ocsf::object) as $delegate
   | is_by_user as $by_user
   | principal($by_user) as $user
   | (
@@ -423,13 +425,14 @@ def event(log_name):
   | {
       type: $type,
       by_user: $by_user,
+      raw: (.raw | ocsf::object),
       user: $user,
       actor: (
         {
           user: $user,
           session: (.sessionId | if ocsf::is_text then { uid: . } else null end),
-          app_uid: (.delegatePrincipal | .id? | ocsf::text),
-          app_name: (.delegatePrincipal | .name? | ocsf::text)
+          app_uid: ($delegate.id | ocsf::text),
+          app_name: ($delegate.name | ocsf::text)
         }
         | ocsf::prune_all
       ),
@@ -443,8 +446,8 @@ def event(log_name):
       elif $kind == "base" then of_notice($context; $plan)
       elif $kind == "data" then of_data($context; $plan)
       elif $kind == "group" then of_group($context; $plan)
-      elif $kind == "organization" then of_container($context; $plan; .orgId; .raw | .orgName?)
-      elif $kind == "project" then of_container($context; $plan; .groupId; .raw | .gn?)
+      elif $kind == "organization" then of_container($context; $plan; .orgId; $context.raw.orgName)
+      elif $kind == "project" then of_container($context; $plan; .groupId; $context.raw.gn)
       else of_role($context; $plan)
       end
     ) as $shape
