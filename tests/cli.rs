@@ -305,6 +305,11 @@ fn the_page_on_a_first_mapping_is_true() {
     follow("docs/mapping.md", 9);
 }
 
+#[test]
+fn the_page_on_testing_is_true() {
+    follow("docs/testing.md", 5);
+}
+
 /// Does what a page says: writes its files, runs its commands, compares what they print.
 fn follow(page: &str, at_least: u32) {
     let text = fs::read_to_string(repository().join(page)).unwrap();

@@ -131,6 +131,11 @@ impl Running<'_> {
     /// Options that have no meaning here are not passed over.
     fn check_options(&self) -> Result<(), Vec<Diagnostic>> {
         let case = self.case();
+        let lists = [("dropped", case.dropped.is_some()), ("converted", case.converted.is_some())];
+        if let (None, Some((list, _))) = (&case.leaves, lists.iter().find(|(_, is_given)| *is_given)) {
+            let message = format!("`{list}` is about `leaves`, and this case does not follow any");
+            return Err(self.error(list, message, "add `leaves = \"FILE.tsv\"`, or take it out"));
+        }
         let Some(_) = &case.pipeline else {
             let given = [
                 ("source", case.source.is_some()),
@@ -396,6 +401,10 @@ impl Running<'_> {
         let dropped = list("dropped", &case.dropped, &file.tests.dropped)?;
         let converted = list("converted", &case.converted, &file.tests.converted)?;
         let traced = leaves::trace(transform, inputs);
+        if traced.count == 0 {
+            self.verdict.fail("leaves", "no leaf can be followed: no input gives an output");
+            return Ok(());
+        }
         self.verdict.summary += &format!(", {}", super::report::many(traced.count, "leaf", "leaves"));
         leaves::check_lists(self.verdict, file, inputs, &traced, &dropped, &converted);
         leaves::compare_file(self.verdict, file, &self.option("leaves"), path, &traced, self.update);

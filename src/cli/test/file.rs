@@ -65,7 +65,20 @@ pub(super) fn read(path: &Path) -> Result<TestFile, Vec<Diagnostic>> {
             found.push(Diagnostic::error(&file, 0..0, "there is no test").help(Some(help)));
             Err(found)
         }
-        Ok(tests) => Ok(TestFile { file, tests, options }),
+        Ok(tests) => {
+            let lists = [("dropped", &tests.dropped), ("converted", &tests.converted)];
+            let follows = tests.case.iter().any(|case| case.leaves.is_some());
+            for (list, _) in lists.iter().filter(|(_, patterns)| !patterns.is_empty() && !follows) {
+                let message = format!("`{list}` is about `leaves`, and no case here follows any");
+                let span = options.value(&format!("/{list}")).unwrap_or(0..0);
+                let help = "add `leaves = \"FILE.tsv\"` to a case, or take it out".to_owned();
+                found.push(Diagnostic::error(&file, span, message).help(Some(help)));
+            }
+            if found.iter().any(|found| found.severity == Severity::Error) {
+                return Err(found);
+            }
+            Ok(TestFile { file, tests, options })
+        }
         Err(error) => {
             found.push(Diagnostic::error(&file, 0..0, error.to_string()));
             Err(found)

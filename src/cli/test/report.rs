@@ -124,9 +124,11 @@ pub(super) fn junit(lines: &[Line]) -> String {
                 continue;
             }
             xml += ">\n";
-            let levels: Vec<&str> = line.verdict.failures.iter().map(|(level, _)| *level).collect();
-            let text: Vec<String> =
-                line.verdict.failures.iter().map(|(level, text)| format!("{level}: {text}")).collect();
+            let mut levels: Vec<&str> = line.verdict.failures.iter().map(|(level, _)| *level).collect();
+            levels.dedup();
+            let failures = line.verdict.failures.iter().map(|(level, text)| format!("{level}: {text}"));
+            let wrong = line.verdict.diagnostics.iter().map(|found| found.render(false));
+            let text: Vec<String> = failures.chain(wrong).collect();
             xml += &format!(
                 "      <failure message=\"{}\">{}</failure>\n    </testcase>\n",
                 escaped(&levels.join(", ")),

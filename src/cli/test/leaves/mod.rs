@@ -70,7 +70,7 @@ impl Fate {
                 _ => words.push("(converted)".to_owned()),
             }
         }
-        if self.lost.is_some() {
+        if self.lost.is_some() && self.converted.is_none() {
             words.push("(dropped)".to_owned());
         }
         words.join(", ")

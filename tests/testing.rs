@@ -1,0 +1,292 @@
+//! `jaquard test` on transforms and pipelines: `[[case]]`.
+//!
+//! What it says of tests that fail or are wrong is held against golden files: `NAME.test.toml` and what is
+//! printed in `NAME.out`. `UPDATE=1` writes the latter anew.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+
+use support::{Workspace, repository};
+
+/// A workspace with what the golden tests name.
+fn workspace() -> Workspace {
+    let space = Workspace::new();
+    copy(&repository().join("tests/golden/testing/files"), "files", &space);
+    space
+}
+
+fn copy(folder: &Path, to: &str, space: &Workspace) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let to = format!("{to}/{}", entry.file_name().to_str().unwrap());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to, space);
+        } else {
+            space.write(&to, fs::read(entry.path()).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_failure_is_shown_with_its_place_and_the_way_out() {
+    let folder = repository().join("tests/golden/testing");
+    let mut names: Vec<_> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".test.toml"))
+        .collect();
+    names.sort();
+    assert!(names.len() >= 12, "{names:?}");
+    for name in names {
+        let space = workspace();
+        let test = fs::read_to_string(folder.join(&name)).unwrap();
+        let code = test.lines().next().unwrap().strip_prefix("# exit ").expect(&name);
+        space.write(&name, &test);
+        let finished = space.run(&["test", &name]).expect_code(code.parse().unwrap());
+        let golden = folder.join(name.replace(".test.toml", ".out"));
+        let actual = format!("{}\n{}", finished.stdout, finished.stderr);
+        if std::env::var_os("UPDATE").is_some() {
+            fs::write(&golden, &actual).unwrap();
+        }
+        assert_eq!(actual, fs::read_to_string(&golden).unwrap_or_default(), "{name}");
+    }
+}
+
+const PASSES: &str = r#"
+args = { v = 1 }
+library = ["lib"]
+dropped = ["kind", "note"]
+
+[[case]]
+name = "every kind of expectation"
+input_file = "samples/two.ndjson"
+args = { w = 2 }
+outputs = 2
+expect = '''
+{"uid":"id-a1","time":1767323045000,"user":{"name":"ada","is_admin":true},"size":1.10,"v":1}
+{ "v": 1, "uid": "id-a2", "time": 1767323046000, "user": { "is_admin": false, "name": "bob" }, "size": 2 }
+'''
+golden = "map.golden.ndjson"
+assert = ['.user.name == $input.user.name', '$args.w == 2', '.size >= 1']
+leaves = "map.fields.tsv"
+
+[[case]]
+name = "what fails"
+input = '{"kind":"broken"} {"kind":"other"} nonsense'
+errors = [{ message = "cannot be read", kind = "jq" }, { kind = "invalid_json" }]
+expect = ''
+
+[[case]]
+name = "meta as in a pipeline"
+transform = "meta.jq"
+input = '{} {}'
+assert = ['.source == "test" and .origin.file == "map.test.toml" and (.id | length == 32)']
+golden = "meta.golden.ndjson"
+
+[[case]]
+name = "a pipeline"
+pipeline = "pipeline.toml"
+source = "audit"
+sink = "out"
+input = '{"a":1} {"a":2} {"a":3}'
+expect = '{"b":1} {"b":3}'
+errors = [{ message = "two", kind = "jq" }]
+
+[[case]]
+name = "all of an API event"
+transform = "api.jq"
+input = '{"at":1767323045000}'
+ocsf = { version = "1.8.0", warnings = true }
+
+[[case]]
+name = "a log type"
+transform = "id.jq"
+input = '{"id":"65f1a0c2b3d4e5f60718293a","created":"2026-01-02T03:04:05Z","eventTypeName":"X","isGlobalAdmin":false}'
+schema = "note.yml"
+"#;
+
+fn passing() -> Workspace {
+    let space = Workspace::new();
+    copy(&repository().join("tests/golden/testing/files"), ".", &space);
+    space.write("meta.jq", "$meta");
+    space.write("id.jq", ".");
+    space.write("api.jq", "{ class_uid: 6003, category_uid: 6, activity_id: 1, type_uid: 600301, severity_id: 1, time: .at, metadata: { version: \"1.8.0\", product: { name: \"example\" } }, actor: { user: { name: \"ada\" } }, api: { operation: \"x\" }, src_endpoint: { ip: \"192.0.2.1\" } }");
+    space.write("note.yml", "schema: Example.Note\ndescription: A note.\nfields:\n  - name: id\n    type: string\n    required: true\n    description: Which one.\n");
+    space.write("map.test.toml", PASSES);
+    space
+}
+
+#[test]
+fn every_kind_of_expectation_passes_where_it_holds() {
+    let space = passing();
+    let updated = space.run(&["test", "--update"]).expect_code(0);
+    assert!(updated.stdout.contains("(2 inputs, 2 outputs, 13 leaves, updated)\n"), "{}", updated.stdout);
+    assert_eq!(space.read("map.test.toml"), PASSES, "nothing in it was wrong");
+    assert_eq!(
+        space.read("map.fields.tsv"),
+        "created\ttime\nid\tuid\nkind\t(dropped)\nnote\t(dropped)\nsize\tsize\nuser.admin\tuser.is_admin\nuser.name\tuser.name\n"
+    );
+    let tested = space.run(&["test", "--junit", "junit.xml"]);
+    assert_eq!(tested.code, Some(0), "{}{}", tested.stdout, tested.stderr);
+    assert_eq!(
+        tested.stdout,
+        "ok     map.test.toml: every kind of expectation (2 inputs, 2 outputs, 13 leaves)\n\
+         ok     map.test.toml: what fails (3 inputs, 0 outputs)\n\
+         ok     map.test.toml: meta as in a pipeline (2 inputs, 2 outputs)\n\
+         ok     map.test.toml: a pipeline (3 inputs, 2 outputs)\n\
+         ok     map.test.toml: all of an API event (1 input, 1 output)\n\
+         ok     map.test.toml: a log type (1 input, 1 output)\n\
+         6 passed, 0 failed\n"
+    );
+    assert!(space.read("junit.xml").contains("<testsuites tests=\"6\" failures=\"0\""));
+    let filtered = space.run(&["test", "--filter", "toml: a pipe"]).expect_code(0);
+    assert!(filtered.stdout.ends_with("\n1 passed, 0 failed\n"), "{}", filtered.stdout);
+    space.run(&["test", "--filter", "nosuch"]).expect_code(64);
+    assert!(!space.path("state-home").exists());
+}
+
+#[test]
+fn a_leaf_that_a_change_loses_is_found() {
+    let space = passing();
+    space.run(&["test", "--update"]).expect_code(0);
+    let program = space.read("map.jq");
+    space.write("map.jq", program.replace("name: .user.name, ", "name: (.user.name | length), "));
+    let failed = space.run(&["test", "--filter", "every kind", "--junit", "junit.xml"]).expect_code(65);
+    assert!(failed.stdout.contains(".user.name of input 1 (samples/two.ndjson:1) changes the outputs, and is not found in them (2 times)"), "{}", failed.stdout);
+    assert!(failed.stdout.contains("map it, or list it: converted = [\"user.name\"]"), "{}", failed.stdout);
+    assert!(space.read("junit.xml").contains("<failure message=\"expect, golden, assert, leaves\">"));
+    space.write("map.jq", program.replace("name: .user.name, ", ""));
+    let failed = space.run(&["test", "--filter", "every kind"]).expect_code(65);
+    assert!(
+        failed.stdout.contains(".user.name of input 1 (samples/two.ndjson:1) goes nowhere"),
+        "{}",
+        failed.stdout
+    );
+    assert!(
+        failed.stdout.contains("    - user.name -> user.name\n    + user.name -> (dropped)\n"),
+        "{}",
+        failed.stdout
+    );
+}
+
+#[test]
+fn update_writes_what_is_expected_and_leaves_the_rest_of_the_file() {
+    let space = passing();
+    let test = "# kept\ntransform = 'map.jq' # this too\nlibrary = [ 'lib' ]\n\n[[case]]\nname = 'one'\nexpect = '{\"uid\":\"wrong\"}' # and this\noutputs = 7\ninput_file = 'samples/two.ndjson'\n\
+                [[case]]\nname = 'quotes'\ntransform = 'id.jq'\nexpect = '1'\ninput = '[\"it is '', \\u0001 \\\\\"]'\n\
+                [[case]]\nname = 'none'\nexpect = '1'\ninput = '{\"kind\":\"other\"}'\n";
+    let test = test.replace("'[\"it is '', \\u0001 \\\\\"]'", "\"\"\"[\"it is ''' and \\\\\\\\\"]\"\"\"");
+    fs::remove_file(space.path("map.test.toml")).unwrap();
+    space.write("x.test.toml", &test);
+    space.run(&["test"]).expect_code(65);
+    let updated = space.run(&["test", "--update"]);
+    assert_eq!(updated.code, Some(0), "{}{}", updated.stdout, updated.stderr);
+    let written = space.read("x.test.toml");
+    let outputs = "'''\n{\"uid\":\"id-a1\",\"time\":1767323045000,\"user\":{\"name\":\"ada\",\"is_admin\":true},\"size\":1.10,\"v\":null}\n{\"uid\":\"id-a2\",\"time\":1767323046000,\"user\":{\"name\":\"bob\",\"is_admin\":false},\"size\":2,\"v\":null}\n'''";
+    let expected = test
+        .replace("'{\"uid\":\"wrong\"}'", outputs)
+        .replace("outputs = 7", "outputs = 2")
+        .replace(
+            "transform = 'id.jq'\nexpect = '1'",
+            "transform = 'id.jq'\nexpect = \"\"\"\n[\\\"it is ''' and \\\\\\\\\\\"]\n\"\"\"",
+        )
+        .replace("name = 'none'\nexpect = '1'", "name = 'none'\nexpect = ''");
+    assert_eq!(written, expected);
+    let again = space.run(&["test", "--update"]).expect_code(0);
+    assert!(!again.stdout.contains("updated"), "{}", again.stdout);
+    space.run(&["test"]).expect_code(0);
+}
+
+#[test]
+fn results_come_in_the_order_of_the_files() {
+    let space = Workspace::new();
+    let mut expected = String::new();
+    for file in ["a", "b", "c"] {
+        space.write(&format!("{file}.jq"), "[limit(.; repeat(1))] | length");
+        let mut test = String::new();
+        for number in 0..12 {
+            // the first ones take longest
+            let work = if number < 2 { 20_000 } else { 1 };
+            test += &format!("[[case]]\nname = \"{number}\"\ninput = '{work}'\nexpect = '{work}'\n");
+            expected += &format!("ok     {file}.test.toml: {number} (1 input, 1 output)\n");
+        }
+        space.write(&format!("{file}.test.toml"), test);
+    }
+    let tested = space.run(&["test"]).expect_code(0);
+    assert_eq!(tested.stdout, expected + "36 passed, 0 failed\n");
+}
+
+#[test]
+fn what_no_input_reaches_is_named() {
+    let space = Workspace::new();
+    space.write("map.jq", "import \"kinds\" as k;\nif .a then k::name\nelse \"none\" end\n");
+    space.write("kinds.jq", "def name: .name // \"anybody\";\ndef unused: 1;\n");
+    let test = "[[case]]\nname = \"one\"\ninput = '{\"a\":true,\"name\":\"ada\"}'\nexpect = '\"ada\"'\n";
+    space.write("map.test.toml", test);
+    let covered = space.run(&["test", "--coverage"]).expect_code(0);
+    for line in ["map.jq:3:6: else\n", "kinds.jq:1:20: right of //\n", "kinds.jq:2:5: function\n"] {
+        assert!(covered.stdout.contains(line), "{line}: {}", covered.stdout);
+    }
+    let low = space.run(&["test", "--coverage-min", "90"]).expect_code(65);
+    assert!(low.stderr.contains("90 % must be"), "{}", low.stderr);
+    space.run(&["test", "--coverage-min", "10"]).expect_code(0);
+    space.run(&["test", "--coverage-min", "101"]).expect_code(64);
+    let more = "[[case]]\nname = \"two\"\ninput = '{\"a\":true} {}'\nexpect = '\"anybody\" \"none\"'\n";
+    space.append("map.test.toml", more);
+    let covered = space.run(&["test", "--coverage"]).expect_code(0);
+    assert!(!covered.stdout.contains("map.jq:3:6"), "{}", covered.stdout);
+    assert!(covered.stdout.contains("100 % map.jq\n"), "{}", covered.stdout);
+}
+
+#[test]
+fn a_change_runs_the_tests_again() {
+    let space = passing();
+    space.run(&["test", "--update"]).expect_code(0);
+    let mut child = space.command(&["test", "--watch"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    // one that ends up waiting for a line that never comes is ended by the time of the whole test
+    let mut until = |end: &str| {
+        let mut seen = Vec::new();
+        for line in lines.by_ref() {
+            let line = line.unwrap();
+            let is_end = line == end;
+            seen.push(line);
+            if is_end {
+                return seen.join("\n");
+            }
+        }
+        panic!("the process ended before `{end}`:\n{}", seen.join("\n"));
+    };
+    let mut round = || until("watching for changes");
+    assert!(round().contains("6 passed, 0 failed"));
+    let module = space.read("lib/ids.jq");
+    space.write("lib/ids.jq", module.replace("id-", "ID-"));
+    assert!(round().contains("- .uid: \"id-a1\""));
+    space.write("lib/ids.jq", "def uid: nosuch;");
+    assert!(round().contains("the test cannot be run"));
+    space.write("lib/ids.jq", &module);
+    assert!(round().contains("6 passed, 0 failed"));
+    let samples = space.read("samples/two.ndjson");
+    space.write("samples/two.ndjson", samples.replace("bob", "eve"));
+    assert!(round().contains("+ .user.name: \"eve\""));
+    space.write("more/id.jq", ".");
+    space.write("more/id.test.toml", "[[case]]\nname = \"new\"\ninput = '1'\nexpect = '1'\n");
+    while !round().contains("ok     more/id.test.toml: new") {}
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn editors_get_a_schema() {
+    let schema = Workspace::new().run(&["test", "--schema"]).expect_code(0);
+    let schema: serde_json::Value = serde_json::from_str(&schema.stdout).unwrap();
+    assert!(
+        schema["properties"]["case"].is_object()
+            && schema["$defs"]["Case"]["properties"]["leaves"].is_object()
+    );
+}
