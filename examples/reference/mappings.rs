@@ -153,16 +153,42 @@ fn class(folder: &Path, program: &str, sample: &str, version: &str) -> Result<(S
     })
 }
 
-/// Where each field goes.
+/// Where each field goes, by version if it depends on that.
 fn fields(transforms: &Path, stem: &str) -> Result<String> {
     let mut text = String::from(
         "\n## Fields\n\nFound by replacing each value of each sample by one of its own kind, and looking where it \
-         arrives. `~` is a place that changes with it, where the value itself is not found.\n\n| source | target |\n|---|---|\n",
+         arrives. `~` is a place that changes\nwith it, where the value itself is not found.\n\n",
     );
-    for line in std::fs::read_to_string(transforms.join(format!("{stem}.fields.tsv")))?.lines() {
-        let (source, targets) = line.split_once('\t').unwrap_or((line, ""));
-        let targets: Vec<_> = targets.split(", ").map(|target| format!("`{target}`")).collect();
-        let _ = writeln!(text, "| `{source}` | {} |", targets.join("<br>"));
+    let tables: Vec<_> = ["", ".1.8.0", ".1.9.0"]
+        .into_iter()
+        .filter_map(|version| {
+            let table =
+                std::fs::read_to_string(transforms.join(format!("{stem}{version}.fields.tsv"))).ok()?;
+            let title =
+                version.strip_prefix('.').map_or("target".to_owned(), |version| format!("OCSF {version}"));
+            Some((title, rows(&table)))
+        })
+        .collect();
+    if tables.is_empty() {
+        return Err(Error::other(format!("transforms/{stem} has no table of fields")));
+    }
+    let titles: Vec<_> = tables.iter().map(|(title, _)| title.as_str()).collect();
+    let _ = writeln!(text, "| source | {} |\n|---{}|", titles.join(" | "), "|---".repeat(titles.len()));
+    let sources: BTreeSet<_> = tables.iter().flat_map(|(_, rows)| rows.keys()).collect();
+    for source in sources {
+        let cells: Vec<_> =
+            tables.iter().map(|(_, rows)| rows.get(source).map_or("", String::as_str)).collect();
+        let _ = writeln!(text, "| `{source}` | {} |", cells.join(" | "));
     }
     Ok(text)
+}
+
+/// Source and targets of each row, the targets as they are shown.
+fn rows(table: &str) -> BTreeMap<String, String> {
+    let row = |line: &str| {
+        let (source, targets) = line.split_once('\t').unwrap_or((line, ""));
+        let targets: Vec<_> = targets.split(", ").map(|target| format!("`{target}`")).collect();
+        (source.to_owned(), targets.join("<br>"))
+    };
+    table.lines().map(row).collect()
 }
