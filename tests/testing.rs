@@ -10,6 +10,8 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use support::{Workspace, repository};
 
@@ -151,6 +153,37 @@ fn every_kind_of_expectation_passes_where_it_holds() {
 }
 
 #[test]
+fn a_warning_of_ocsf_fails_unless_it_is_allowed() {
+    let space = passing();
+    let test = PASSES.replace("{ version = \"1.8.0\", warnings = true }", "\"1.8.0\"");
+    let warned = space.read("api.jq").replace("severity_id: 1,", "severity_id: 1, severity: \"wrong\",");
+    space.write("api.jq", warned);
+    space.run(&["test", "--filter", "API event"]).expect_code(0);
+    space.write("map.test.toml", test);
+    let failed = space.run(&["test", "--filter", "API event"]).expect_code(65);
+    assert!(failed.stdout.contains("  ocsf: output 1 of input 1: warning: .severity: "), "{}", failed.stdout);
+}
+
+#[test]
+fn a_case_may_run_on_a_recording() {
+    let space = Workspace::new();
+    copy(&repository().join("tests/cassettes"), ".", &space);
+    let replay = space.read("organization_events.test.toml");
+    let env = replay.lines().find(|line| line.starts_with("env = ")).unwrap_or_default();
+    let case = format!(
+        "[[case]]\nname = \"recorded\"\npipeline = \"organization_events.toml\"\ncassette = \"organization_events.cassette\"\n{env}\n\
+         golden = \"organization_events.golden.ndjson\"\noutputs = 12\nassert = ['.id != null']\n"
+    );
+    space.write("case.test.toml", &case);
+    let tested = space.run(&["test", "case.test.toml"]);
+    assert_eq!(tested.code, Some(0), "{}{}", tested.stdout, tested.stderr);
+    assert_eq!(tested.stdout, "ok     case.test.toml: recorded (12 outputs)\n1 passed, 0 failed\n");
+    space.write("case.test.toml", case.replace("'.id != null'", "'.id == $input.id'"));
+    let wrong = space.run(&["test", "case.test.toml"]).expect_code(78);
+    assert!(wrong.stderr.contains("undefined variable `$input`"), "{}", wrong.stderr);
+}
+
+#[test]
 fn a_leaf_that_a_change_loses_is_found() {
     let space = passing();
     space.run(&["test", "--update"]).expect_code(0);
@@ -247,22 +280,22 @@ fn what_no_input_reaches_is_named() {
 fn a_change_runs_the_tests_again() {
     let space = passing();
     space.run(&["test", "--update"]).expect_code(0);
-    let mut child = space.command(&["test", "--watch"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    // one that ends up waiting for a line that never comes is ended by the time of the whole test
-    let mut until = |end: &str| {
+    let mut watch = space.command(&["test", "--watch"]);
+    let mut child = watch.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || output.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
+    let until = |end: &str| {
         let mut seen = Vec::new();
-        for line in lines.by_ref() {
-            let line = line.unwrap();
-            let is_end = line == end;
-            seen.push(line);
-            if is_end {
-                return seen.join("\n");
+        loop {
+            match lines.recv_timeout(Duration::from_mins(1)) {
+                Ok(line) if line == end => return seen.join("\n"),
+                Ok(line) => seen.push(line),
+                Err(error) => panic!("{error} before `{end}`:\n{}", seen.join("\n")),
             }
         }
-        panic!("the process ended before `{end}`:\n{}", seen.join("\n"));
     };
-    let mut round = || until("watching for changes");
+    let round = || until("watching for changes");
     assert!(round().contains("6 passed, 0 failed"));
     let module = space.read("lib/ids.jq");
     space.write("lib/ids.jq", module.replace("id-", "ID-"));

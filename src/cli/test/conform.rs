@@ -1,7 +1,7 @@
 //! Outputs held against schemas: OCSF, and log types.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::case::Made;
@@ -145,7 +145,8 @@ pub(super) fn log_type(
     let Some(name) = &file.tests.case[number].schema else { return Ok(None) };
     let option = format!("/case/{number}/schema");
     let error = |message: String, help: String| Err(vec![file.error_at(&option, message, Some(help))]);
-    if !name.ends_with(".yml") && !name.ends_with(".yaml") {
+    let is_file = Path::new(name).extension().is_some_and(|ending| ending == "yml" || ending == "yaml");
+    if !is_file {
         let built_in = Schemas::built_in();
         return match built_in.get(name) {
             Some(schema) => Ok(Some(schema)),

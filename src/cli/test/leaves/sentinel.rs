@@ -179,7 +179,7 @@ impl Make {
             && let Ok(mut value @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str(text)
         {
             let word = self.word(0);
-            self.replace_within(&mut value, &word);
+            replace_within(&mut value, &word);
             return Sentinel::found_by(value.to_string(), &[&word]);
         }
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -278,18 +278,18 @@ impl Make {
         let name = self.word(0);
         is_host.then(|| Sentinel::found_by(format!("{name}.{domain}{port}"), &[&name]))
     }
+}
 
-    /// Puts a word into a value in the place of its first text, or beside what it has.
-    fn replace_within(&self, value: &mut Value, word: &str) {
-        if let Some(text) = first_text(value) {
-            word.clone_into(text);
-            return;
-        }
-        match value {
-            Value::Object(members) => drop(members.insert(word.to_owned(), Value::from(word))),
-            Value::Array(items) => items.push(Value::from(word)),
-            _ => {}
-        }
+/// Puts a word into a value in the place of its first text, or beside what it has.
+fn replace_within(value: &mut Value, word: &str) {
+    if let Some(text) = first_text(value) {
+        word.clone_into(text);
+        return;
+    }
+    match value {
+        Value::Object(members) => drop(members.insert(word.to_owned(), Value::from(word))),
+        Value::Array(items) => items.push(Value::from(word)),
+        _ => {}
     }
 }
 
