@@ -12,7 +12,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use super::print;
 
 /// An editor writes a file in several steps: what comes within this time of each other is one change.
-const GATHER: Duration = Duration::from_millis(25);
+const GATHER: Duration = Duration::from_millis(10);
 
 /// The top of an empty screen.
 const CLEAR: &str = "\x1b[2J\x1b[3J\x1b[H";
