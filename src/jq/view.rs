@@ -118,9 +118,15 @@ impl<'a> View<'a> {
     pub fn for_members(self, mut look: impl FnMut(&str, View<'_>)) {
         match self.0 {
             Val::Obj(object) => object.iter().for_each(|(key, value)| look(key.as_str(), View(value))),
-            Val::Raw(raw) if raw.is_object() => {
+            Val::Raw(raw) if raw.is_object() && raw.has_duplicates() => {
                 raw.to_obj().iter().for_each(|(key, value)| look(key.as_str(), View(value)));
             }
+            // the keys are told as they stand in the text, and nothing is gathered
+            Val::Raw(raw) if raw.is_object() => raw.for_each_member(|key, _, value| {
+                if let Ok(key) = std::str::from_utf8(key) {
+                    look(key, View(&value()));
+                }
+            }),
             _ => {}
         }
     }

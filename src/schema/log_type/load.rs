@@ -606,3 +606,6 @@ fn clip(text: &str) -> String {
     let end = text.find('\n').map_or(end, |line| line.min(end));
     if end < text.len() { format!("{}…", &text[..end]) } else { text.to_owned() }
 }
+
+#[cfg(test)]
+mod tests;
