@@ -34,7 +34,7 @@ def product: "MongoDB Atlas";
 def taken: select(type == "string" or . == null);
 
 # The same for a member that was mapped only if it is one of these values.
-def taken_as($a; $b): select(. == null or . == $a or . == $b);
+def taken_as(a; b): select(. == null or . == a or . == b);
 
 # An array of texts with something in it, or null.
 def texts: if type == "array" and . != [] and all(.[]; type == "string") then . else null end;
@@ -419,7 +419,7 @@ def event(log_name):
   | principal($by_user) as $user
   | (
       if $type == null then $plans.nameless
-      else $plans[atlas::types[$type] // ""] // ($type | atlas::guess($plans; $user != null))
+      else $type | atlas::plan($plans; $user != null)
       end
     ) as $plan
   | {

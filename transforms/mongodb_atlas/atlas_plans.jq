@@ -19,12 +19,7 @@
 # | clusters and all else                    | 6003               | 6003                                    |
 
 import "ocsf" as ocsf;
-import "access_event_types" as access;
-import "operation_event_types" as operation;
-import "account_event_types" as account;
-
-# All types that are known by name.
-def types: access::types + operation::types + account::types;
+import "atlas_event_types" as event_types;
 
 
 # ---- users of every sort ----
@@ -263,36 +258,6 @@ def plans: ocsf::tables as $tables |
 
 # ---- types that no table knows ----
 
-# The family that a name belongs to, narrow ones first. A name that fits nowhere is of the family "call" if
-# somebody called, else "unknown".
-def families: [
-  ["access_list",       "ACCESS_LIST|WHITELIST|^NETWORK_PERMISSION_"],
-  ["alert",             "^(INSIDE|OUTSIDE)_|_THRESHOLD$"],
-  ["alert_config",      "^ALERT_CONFIG_"],
-  ["resource_policy",   "^RESOURCE_POLICY_"],
-  ["database_user",     "^MONGODB_USER_"],
-  ["database_role",     "^MONGODB_ROLE_"],
-  ["service_account",   "^SERVICE_ACCOUNT_"],
-  ["api_key",           "(^|_)API_KEY_"],
-  ["oauth",             "^OAUTH_"],
-  ["team",              "(^|_)TEAM(_|$)"],
-  ["user",              "^(USER|INVITED|JOINED|REMOVED_FROM)_"],
-  ["identity_provider", "IDENTITY_PROVIDER"],
-  ["role_mapping",      "^ROLE_MAPPING_"],
-  ["domain",            "^DOMAINS?_"],
-  ["federation",        "^FEDERATION_"],
-  ["two_factor",        "TWO_FACTOR|MULTI_FACTOR|(^|_)MFA(_|$)"],
-  ["employee_access",   "EMPLOYEE_ACCESS"],
-  ["auditing",          "AUDIT_LOG_CONFIG"],
-  ["log_export",        "LOG_STREAMING|LOG_EXPORT"],
-  ["encryption",        "^ENCRYPTION_AT_REST_"],
-  ["data_access",       "^(DATA_EXPLORER|CLUSTER_CONNECTION)"],
-  ["billing",           "BILL|INVOICE|PAYMENT|CHARGE|CREDIT|REFUND"],
-  ["settings",          "^ORG_SETTINGS_"],
-  ["project",           "^(GROUP|PROJECT)_"],
-  ["organization",      "^ORG_"]
-];
-
 # What the end of a name says was done, in the words of the plans.
 def activities: [
   ["failed",  "FAIL(ED|URE)?(_|$)|_DENIED$|_VIOLATED$|_ERROR$"],
@@ -304,9 +269,13 @@ def activities: [
   ["disable", "_(DISABLED|DEACTIVATED|OPTIONAL)(_AUDIT)?$"]
 ];
 
-# The plan of a type that no table knows; `called` says whether somebody is known to have done it.
+# The plan of a type that no table knows; `called` says whether somebody is known to have done it. A name that
+# fits no family is a call then, else it is unknown.
 def guess(plans; called):
   . as $type
-  | first((families[] | select(.[1] as $pattern | $type | test($pattern)) | .[0]), (if called then "call" else "unknown" end)) as $family
+  | (event_types::guess_family // (if called then "call" else "unknown" end)) as $family
   | first((activities[] | select(.[1] as $pattern | $type | test($pattern)) | .[0]), "other") as $activity
   | plans["\($family).\($activity)"] // plans["\($family).other"] // plans["\($family).event"] // plans[$family];
+
+# The plan of a type.
+def plan(plans; called): . as $type | plans[event_types::types[$type] // ""] // guess(plans; called);

@@ -1,7 +1,7 @@
 # A MongoDB Atlas organisation event in an OSCF envelope. Nothing of the event is changed or dropped.
 #
-# Input:   one organisation event (object)
-# Output:  {metadata: {schema_version, custom_framework}, controls: [event]}
+# Input:   one organisation event (object), or a batch of them (array)
+# Output:  {metadata: {schema_version, custom_framework}, controls: [event, …]}
 # $args:   schema_version (default "1.0.0"), custom_framework (default "jaquard")
 
 import "oscf" as oscf;
@@ -9,5 +9,5 @@ import "oscf" as oscf;
 oscf::envelope(
   $args.schema_version // "1.0.0";
   $args.custom_framework // "jaquard";
-  [.]
+  oscf::records
 )
