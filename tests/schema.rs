@@ -170,8 +170,8 @@ fn drift_raises_each_alert_once() {
     assert_eq!(
         messages,
         [
-            "MongoDB.OrganizationEvent: appeared .new: not in the schema; number 12345678901234567890.10",
-            "MongoDB.OrganizationEvent: changed .port: another type than in the schema; string \"27017\"",
+            "MongoDB.OrganizationEvent: appeared .new: not in the schema; number",
+            "MongoDB.OrganizationEvent: changed .port: another type than in the schema; string",
         ]
     );
 }

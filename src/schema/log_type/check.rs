@@ -151,6 +151,17 @@ pub struct Failure {
     pub is_missing: bool,
 }
 
+impl Failure {
+    /// What is there, without its value.
+    pub fn got_type(&self) -> &str {
+        // `the string "…"`; what has no article is no more than a word
+        match self.got.strip_prefix("the ").and_then(|rest| rest.find(' ')) {
+            Some(end) => &self.got[..4 + end],
+            None => &self.got,
+        }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: expected {}, got {}", self.path, self.expected, self.got)
