@@ -72,7 +72,16 @@ impl Running<'_> {
         let file = self.file;
         let case = &file.tests.case[self.number];
         self.check_options()?;
-        let inputs = self.inputs()?;
+        let mut inputs = self.inputs()?;
+        if let Some(from) = &self.file.tests.case[self.number].polled {
+            inputs = inputs.polled(from).map_err(|error| {
+                self.error(
+                    "polled/fetched_at",
+                    format!("`{}` is no time: {error}", from.fetched_at),
+                    "write it as \"2025-03-11T07:41:03Z\"",
+                )
+            })?;
+        }
         let transform = match &case.pipeline {
             None => Some(Transform::of(file, self.number, &mut self.verdict.used)?),
             Some(_) => None,

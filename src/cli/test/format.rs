@@ -62,6 +62,8 @@ pub(super) struct Case {
     pub(super) input: Option<String>,
     /// A file of them: one a line if it is called `.ndjson`.
     pub(super) input_file: Option<PathBuf>,
+    /// For a transform: what `$meta.origin` says of the inputs, as if they had been pulled from an API.
+    pub(super) polled: Option<PolledFrom>,
     /// A recording, for a pipeline: its source asks that instead of anybody.
     pub(super) cassette: Option<PathBuf>,
     /// All outputs in their order, as JSON documents.
@@ -89,6 +91,22 @@ pub(super) struct Case {
     /// Inputs that fail, in their order. By default none may.
     #[serde(default)]
     pub(super) errors: Vec<Expected>,
+}
+
+/// Where inputs are said to come from.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PolledFrom {
+    /// What is pulled.
+    #[serde(default)]
+    pub(super) stream: String,
+    /// The part of it: a project, a host.
+    #[serde(default)]
+    pub(super) partition: String,
+    /// When the response came, in RFC 3339.
+    pub(super) fetched_at: String,
+    /// For a snapshot, how many came before it.
+    pub(super) sequence: Option<u64>,
 }
 
 /// How strictly outputs are held against OCSF.

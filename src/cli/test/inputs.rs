@@ -7,6 +7,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::format::PolledFrom;
 use crate::event::{Derivation, Event, Meta, Origin, Payload, Place, TextHash};
 use crate::source::framing::{Codec, Framer};
 
@@ -66,6 +67,19 @@ impl Inputs {
             ingested_at: DateTime::<Utc>::from_timestamp(INGESTED_AT, 0).unwrap_or_default(),
         };
         Inputs { shown, origin: Arc::new(origin), events, lines }
+    }
+
+    /// The same inputs, as if they had been pulled from an API. Fails if its time is none.
+    pub(super) fn polled(mut self, from: &PolledFrom) -> Result<Self, chrono::ParseError> {
+        let place = Place::Polled {
+            stream: Arc::from(from.stream.as_str()),
+            partition: Arc::from(from.partition.as_str()),
+            fetched_at: DateTime::parse_from_rfc3339(&from.fetched_at)?.to_utc(),
+            sequence: from.sequence,
+        };
+        let Origin { source, ingested_at, .. } = &*self.origin;
+        self.origin = Arc::new(Origin { source: source.clone(), place, ingested_at: *ingested_at });
+        Ok(self)
     }
 
     /// `$meta` of an input.
