@@ -55,7 +55,7 @@ impl Reader {
         let mut column = || columns.next().unwrap_or_default();
         match kind {
             "version" => {
-                draft.version = column().to_owned();
+                column().clone_into(&mut draft.version);
                 draft.note = Some(column().to_owned()).filter(|note| !note.is_empty());
             }
             "profiles" => {
@@ -125,7 +125,7 @@ impl Reader {
                 None if flag == "required" => attribute.requirement = Requirement::Required,
                 None if flag == "recommended" => attribute.requirement = Requirement::Recommended,
                 Some(("profile", names)) => {
-                    attribute.profiles = names.split(',').map(str::to_owned).collect()
+                    attribute.profiles = names.split(',').map(str::to_owned).collect();
                 }
                 Some(("sibling", name)) => attribute.sibling = Some(name.to_owned()),
                 Some(("deprecated", version)) => attribute.deprecated = Some(version.to_owned()),
