@@ -177,6 +177,25 @@ fn the_differences_to_the_reference_are_few_and_known() {
     }
 }
 
+#[test]
+fn the_page_lists_every_rule() {
+    let path = repository().join("docs/ocsf.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (start, end) = ("<!-- rules -->\n", "<!-- end of rules -->");
+    let (before, rest) = page.split_once(start).unwrap();
+    let (_, after) = rest.split_once(end).unwrap();
+    let mut rules = String::from("\n| rule | severity | found when |\n|---|---|---|\n");
+    for rule in Rule::ALL {
+        writeln!(rules, "| `{}` | {} | {} |", rule.name(), rule.severity().name(), rule.about()).unwrap();
+    }
+    let expected = format!("{before}{start}{rules}\n{end}{after}");
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, &expected).unwrap();
+    } else {
+        assert!(page == expected, "the table of rules is not current; UPDATE=1 writes it");
+    }
+}
+
 fn custom(events: &str) -> (Arc<Schema>, Vec<Json>) {
     let schema = Schema::read(&folder().join("schema.json")).unwrap();
     let events =

@@ -101,7 +101,8 @@ fn classes(args: &ClassesArgs) -> anyhow::Result<u8> {
             Err(error) => return Ok(no_schema(&error)),
         },
         None => {
-            schemas.extend(Schema::built_in_versions().iter().filter_map(|version| Schema::built_in(version)))
+            schemas
+                .extend(Schema::built_in_versions().iter().filter_map(|version| Schema::built_in(version)));
         }
     }
     let mut out = String::new();

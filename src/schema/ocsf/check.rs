@@ -20,6 +20,9 @@ use crate::jq::{Kind, View, append_to_path};
 /// Findings of one severity that are kept of an event.
 const MAX_FINDINGS: usize = 1000;
 
+/// Errors of an event up to which a similar name is looked for.
+const MAX_GUESSES: usize = 8;
+
 /// Objects within objects that are looked at. The schema has circles, such as `process.parent_process`.
 const MAX_DEPTH: usize = 64;
 
@@ -191,7 +194,8 @@ impl Walk<'_> {
                         Some(since) => format!("profile {name:?} is deprecated{}", since_text(since)),
                         None => {
                             let known = schema.profiles.iter().filter(|profile| profile.defined);
-                            let near = nearest(name, known.map(|profile| &*profile.name));
+                            let known = known.map(|profile| &*profile.name);
+                            let near = if name.len() <= SHOWN { nearest(name, known) } else { None };
                             format!("no profile is called {}{}", clipped(name), did_you_mean(near))
                         }
                     });
@@ -356,8 +360,11 @@ impl Walk<'_> {
     }
 
     fn unknown(&mut self, shape: &Shape, name: &str) {
+        // looking for a similar name takes longer than all the rest
+        let guess = self.out.counts[0] < MAX_GUESSES && name.len() <= SHOWN;
         self.report_member(Rule::AttributeUnknown, name, || {
-            let near = nearest(name, shape.attributes.iter().map(|attribute| &*attribute.name));
+            let known = shape.attributes.iter().map(|attribute| &*attribute.name);
+            let near = if guess { nearest(name, known) } else { None };
             format!("{} has no such attribute{}", shape_text(shape), did_you_mean(near))
         });
     }
@@ -483,7 +490,7 @@ impl Walk<'_> {
             Primitive::Unknown => {
                 self.report(Rule::SchemaPrimitiveUnknown, None, || {
                     let parent = of.parent.as_ref().unwrap_or(&of.name);
-                    format!("the schema has {} as a basic type, which OCSF does not know", parent)
+                    format!("the schema has {parent} as a basic type, which OCSF does not know")
                 });
                 return;
             }

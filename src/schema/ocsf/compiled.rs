@@ -159,25 +159,20 @@ fn draft(compiled: Compiled) -> Result<Draft, String> {
     })
 }
 
-/// Enums met before, by their keys and captions.
+/// Enums met before.
 #[derive(Default)]
-struct Shared(HashMap<Vec<(String, String, Option<String>)>, Arc<Values>>);
+struct Shared(HashMap<Vec<Entry>, Arc<Values>>);
 
 impl Shared {
     fn values(&mut self, values: Map<EnumValue>) -> Arc<Values> {
-        let all: Vec<_> = values
-            .into_iter()
-            .map(|(key, value)| (key, value.caption, value.deprecated.map(|deprecated| deprecated.since)))
-            .collect();
-        let make = |all: &[(String, String, Option<String>)]| {
-            let entries = all.iter().map(|(key, caption, deprecated)| Entry {
-                key: key.as_str().into(),
-                caption: caption.as_str().into(),
-                deprecated: deprecated.as_deref().map(Into::into),
-            });
-            Arc::new(Values::new(entries.collect()))
+        let entry = |(key, value): (String, EnumValue)| Entry {
+            key: key.into(),
+            caption: value.caption.into(),
+            deprecated: value.deprecated.map(|deprecated| deprecated.since.into()),
         };
-        self.0.entry(all).or_insert_with_key(|all| make(all)).clone()
+        let entries: Vec<Entry> = values.into_iter().map(entry).collect();
+        let make = |entries: &Vec<Entry>| Arc::new(Values::new(entries.clone()));
+        self.0.entry(entries).or_insert_with_key(make).clone()
     }
 }
 

@@ -163,7 +163,7 @@ fn is_padded_base64(text: &[u8]) -> bool {
     let digits = &text[..text.len() - padding];
     let of =
         |others: [u8; 2]| digits.iter().all(|byte| byte.is_ascii_alphanumeric() || others.contains(byte));
-    text.len() % 4 == 0 && matches!(padding, 1 | 2) && (of([b'+', b'/']) || of([b'-', b'_']))
+    text.len().is_multiple_of(4) && matches!(padding, 1 | 2) && (of([b'+', b'/']) || of([b'-', b'_']))
 }
 
 #[cfg(test)]

@@ -267,7 +267,7 @@ pub(super) struct Values {
 }
 
 /// A value of an enum.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Entry {
     pub(super) key: Box<str>,
     pub(super) caption: Box<str>,
