@@ -66,8 +66,8 @@ pub(super) struct JqArgs {
     library: Vec<PathBuf>,
     /// Check the outputs against a built-in version of OCSF; without VERSION, against the one that each
     /// names in `metadata.version`.
-    #[arg(long, value_name = "VERSION", num_args = 0..=1, require_equals = true)]
-    ocsf: Option<Option<String>>,
+    #[arg(long, value_name = "VERSION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    ocsf: Option<String>,
     /// Print everything anew whenever the program, one of its modules or an input file changes.
     #[arg(long, conflicts_with_all = ["null_input", "explain"])]
     watch: bool,
@@ -88,13 +88,15 @@ pub(super) fn jq(args: &JqArgs) -> anyhow::Result<u8> {
     };
     let validators = match &args.ocsf {
         None => None,
-        Some(version) => match Validators::built_in(version.as_deref()) {
-            Ok(validators) => Some(validators),
-            Err(message) => {
-                eprintln!("error: {message}");
-                return Ok(exit::USAGE);
+        Some(version) => {
+            match Validators::built_in(Some(version.as_str()).filter(|version| !version.is_empty())) {
+                Ok(validators) => Some(validators),
+                Err(message) => {
+                    eprintln!("error: {message}");
+                    return Ok(exit::USAGE);
+                }
             }
-        },
+        }
     };
     let mut named = Map::new();
     for pair in args.arg.chunks(2) {
