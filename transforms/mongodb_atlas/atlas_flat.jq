@@ -56,7 +56,11 @@ def common:
       time: (.created | created),
       event_id: .id,
       event_type: .eventTypeName,
-      category: (.eventTypeName | if type == "string" then category else error("an event has no `eventTypeName`") end),
+      category: (
+        if .eventTypeName | type == "string" then .eventTypeName | category
+        else error("an event has no `eventTypeName`")
+        end
+      ),
       severity: $raw.severity,
       description: $raw.description,
       actor_type: $actor.type,
@@ -97,8 +101,9 @@ def common:
 def without_common:
   del(
     .created, .id, .eventTypeName, .userId, .username, .apiKeyId, .publicKey, .isGlobalAdmin, .remoteAddress,
-    .orgId, .groupId, .targetUsername, .targetPublicKey, .dbUserUsername, .teamId, .whitelistEntry, .invoiceId,
-    .paymentId, .alertId, .alertConfigId, .resourceType, .resourceId, .resourcePolicyId, .metricName, .raw, .links,
+    .orgId, .groupId, .targetUsername, .targetPublicKey, .dbUserUsername, .teamId, .whitelistEntry,
+    .invoiceId, .paymentId, .alertId, .alertConfigId, .resourceType, .resourceId, .resourcePolicyId,
+    .metricName, .raw, .links,
     (.currentValue | objects), (.delegatePrincipal | objects | .id), (.delegatePrincipal | objects | .name),
     (.delegatePrincipal | objects | .onBehalfOf | objects | .id),
     (.delegatePrincipal | objects | .onBehalfOf | objects | .name)
