@@ -45,6 +45,12 @@ def created:
   else error("`created` is \(tojson[:60]), which is no time as 2024-01-31T12:00:00Z")
   end;
 
+# Columns without those that are null. After an object that is written out it costs nothing: they are not made.
+def prune: with_entries(select(.value != null));
+
+# Null in place of an object or array that has nothing in it.
+def some: if . == {} or . == [] then null else . end;
+
 # The members that both streams have.
 def common:
   actor as $actor
@@ -95,7 +101,8 @@ def common:
       metric_name: .metricName,
       metric_value: $value.number,
       metric_units: $value.units
-    };
+    }
+  | prune;
 
 # The members that are columns of both. What is left of a record without them is its `rest`.
 def without_common:
@@ -110,6 +117,3 @@ def without_common:
   )
   | del(.delegatePrincipal | objects | .onBehalfOf | select(. == {} or . == null))
   | del(.delegatePrincipal | select(. == {}));
-
-# A row without the members that are null or empty.
-def row: with_entries(select(.value != null and .value != {} and .value != []));
