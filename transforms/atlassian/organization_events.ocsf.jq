@@ -71,33 +71,34 @@ def resources($context; $container):
 # ---- the actor ----
 
 # People have an address or an account id; a product that acts by itself has neither.
-def is_person: (.email | ocsf::email) != null or (.id | type == "string" and (contains(":") or test("^[0-9a-f]{24}$|^[0-9a-f-]{36}$")));
+def is_person($email):
+  $email != null or (.id | type == "string" and (contains(":") or test("^([0-9a-f]{24}|[0-9a-f-]{36})$")));
 
 def actor:
-  (.app | if type == "object" then { app_uid: uid, app_name: name } else {} end) as $app
-  | (if is_person then
+  (.email | ocsf::email) as $email
+  | if is_person($email) then
       {
-        user: ({ name: (.name | ocsf::text), uid: uid, email_addr: (.email | ocsf::email),
+        user: ({ name: (.name | ocsf::text), uid: uid, email_addr: $email,
           programmatic_credentials: (if .auth.tokenId | ocsf::is_text
             then [{ uid: .auth.tokenId, type: (.auth.authType | ocsf::text) } | ocsf::prune]
             else null
             end) }
           | ocsf::prune | . + ocsf::user_type(1))
-      } + $app
-    else { app_uid: uid, app_name: (.name | ocsf::text) }
-    end)
-  | ocsf::prune_all;
+      }
+      + (.app | if type == "object" then { app_uid: uid, app_name: name } | ocsf::prune else {} end)
+    else { app_uid: uid, app_name: (.name | ocsf::text) } | ocsf::prune_all
+    end;
 
 # What of it is left. An app's attributes stay together; its id does not.
-def actor_left:
-  is_person as $person
+def actor_left($actor):
+  ($actor.user != null) as $person
   | (if $person and (.auth.tokenId | ocsf::is_text)
       then (.auth | del(.tokenId) + { authType: (.authType | left) } | ocsf::prune_all) else .auth end) as $auth
   | (if $person and (.app | type) == "object"
       then (.app | del(.id) + { id: (.id | left) } | ocsf::prune_all) else .app end) as $app
   | del(.id, .name, .email, .auth, .app)
     + { id: (.id | left), name: (.name | left), auth: $auth, app: $app,
-        email: (if $person and (.email | ocsf::email) != null then null else .email end) }
+        email: (if $actor.user.email_addr != null then null else .email end) }
   | ocsf::prune_all;
 
 # ---- where from ----
@@ -117,11 +118,8 @@ def endpoint:
     end;
 # The country is a name here and a code there; the coordinates are one text here.
 def location_left:
-  if .ip | ocsf::is_text
-  then del(.ip, .city, .regionName)
-    + { ip: (if .ip | ocsf::is_endpoint then null else .ip end), city: (.city | left), regionName: (.regionName | left) }
-  else .
-  end
+  del(.ip, .city, .regionName)
+  + { ip: (if .ip | ocsf::is_endpoint then null else .ip end), city: (.city | left), regionName: (.regionName | left) }
   | ocsf::prune_all;
 
 # ---- the classes ----
@@ -219,7 +217,8 @@ def with_resources: ocsf::by_version(
   { "3005": true, "3006": true, "3007": true, "6003": true }
 );
 
-def unmapped($resources; $endpoint):
+# The record without what was mapped.
+def unmapped($actor; $resources; $endpoint):
   del(.id, .type, .attributes, .message, .links)
   + {
       id: (.id | left),
@@ -231,7 +230,7 @@ def unmapped($resources; $endpoint):
           + {
               processedAt: (.processedAt
                 | if . == (try (ocsf::time | from_epoch_ms) catch null) then null else . end),
-              actor: (.actor | if . == null then . else actor_left end),
+              actor: (.actor | if . == null then . else actor_left($actor) end),
               location: (.location | if . == null or $endpoint == null then . else location_left end),
               context: (if $resources == null then .context else null end),
               container: (if $resources == null then .container else null end)
@@ -253,7 +252,7 @@ ocsf::checked
 | ($attributes.location | if . == null then null else endpoint end) as $endpoint
 | [$context[] | select(kind == "user") | user | select(has("name") or has("uid"))] as $users
 | ($users[0] // $actor.user) as $user
-| ((($context | of("group")) // {} | { name: name, uid: uid } | ocsf::prune_all)) as $group
+| (($context | of("group")) // {} | { name: name, uid: uid } | ocsf::prune_all) as $group
 | (if $rule.kind == "call" then null
    elif $rule.kind == "logon" then logon($rule; $actor)
    elif $rule.kind == "switch" then switch($rule; $users[0])
@@ -320,6 +319,6 @@ ocsf::checked
           ocsf::observable("group.name"; 32; $part.group.name),
           ocsf::observable("group.uid"; 33; $part.group.uid)
         ] | ocsf::some),
-      unmapped: unmapped($resources; $endpoint),
+      unmapped: unmapped($actor; $resources; $endpoint),
       raw_data: ocsf::raw_data
     } | ocsf::prune)

@@ -124,7 +124,8 @@ def activities: {
 def tables: { categories: categories, classes: classes, activities: activities };
 
 # The eight members that say what kind of event it is. With activity 99 the name is "Other"; the source's
-# own word belongs there, which `other` or a later `activity_name` sets.
+# own word belongs there, so a program sets `activity_name` after it. In a base event 99 is the number
+# of the type, too, and `type_name` wants the word as well.
 def head(tables; class; activity):
   tables.classes["\(class)"] as $class
   | (common_activities + tables.activities["\(class)"])["\(activity)"] as $caption
@@ -139,13 +140,6 @@ def head(tables; class; activity):
       type_name: "\($class.name): \($caption)"
     };
 def head(class; activity): tables as $tables | head($tables; class; activity);
-
-# `head` of activity 99, with the source's own word for what was done. In a base event 99 is the number of the
-# type, too, and its name wants the word as well.
-def other(class; word):
-  word as $word
-  | head(class; 99) + { activity_name: $word }
-  | if .type_uid == 99 then .type_name = "\(.class_name): \($word)" else . end;
 
 
 # ---- severity and status ----
@@ -203,16 +197,16 @@ def time:
 # The record as text, if it is asked for.
 def raw_data: if $args.raw_data == true then tojson else null end;
 
-# What was not mapped: the record without the paths that were. Null if that is nothing.
-def unmapped(mapped): del(mapped) | if . == {} then null else . end;
-
 
 # ---- objects ----
 
 # `{type_id, type}` of a user.
 def user_type(number):
   number as $number
-  | { type_id: $number, type: { "0": "Unknown", "1": "User", "2": "Admin", "3": "System", "4": "Service" }["\($number)"] };
+  | {
+      type_id: $number,
+      type: { "0": "Unknown", "1": "User", "2": "Admin", "3": "System", "4": "Service" }["\($number)"]
+    };
 
 # An address as OCSF takes it: letters of ASCII, an `@`, a domain with a dot. Else null.
 def email:

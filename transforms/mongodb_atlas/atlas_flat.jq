@@ -45,6 +45,12 @@ def created:
   else error("`created` is \(tojson[:60]), which is no time as 2024-01-31T12:00:00Z")
   end;
 
+# Columns without those that are null. After an object that is written out it costs nothing: they are not made.
+def prune: with_entries(select(.value != null));
+
+# Null in place of an object or array that has nothing in it.
+def some: if . == {} or . == [] then null else . end;
+
 # The members that both streams have.
 def common:
   actor as $actor
@@ -56,7 +62,11 @@ def common:
       time: (.created | created),
       event_id: .id,
       event_type: .eventTypeName,
-      category: (.eventTypeName | if type == "string" then category else error("an event has no `eventTypeName`") end),
+      category: (
+        if .eventTypeName | type == "string" then .eventTypeName | category
+        else error("an event has no `eventTypeName`")
+        end
+      ),
       severity: $raw.severity,
       description: $raw.description,
       actor_type: $actor.type,
@@ -91,20 +101,19 @@ def common:
       metric_name: .metricName,
       metric_value: $value.number,
       metric_units: $value.units
-    };
+    }
+  | prune;
 
 # The members that are columns of both. What is left of a record without them is its `rest`.
 def without_common:
   del(
     .created, .id, .eventTypeName, .userId, .username, .apiKeyId, .publicKey, .isGlobalAdmin, .remoteAddress,
-    .orgId, .groupId, .targetUsername, .targetPublicKey, .dbUserUsername, .teamId, .whitelistEntry, .invoiceId,
-    .paymentId, .alertId, .alertConfigId, .resourceType, .resourceId, .resourcePolicyId, .metricName, .raw, .links,
+    .orgId, .groupId, .targetUsername, .targetPublicKey, .dbUserUsername, .teamId, .whitelistEntry,
+    .invoiceId, .paymentId, .alertId, .alertConfigId, .resourceType, .resourceId, .resourcePolicyId,
+    .metricName, .raw, .links,
     (.currentValue | objects), (.delegatePrincipal | objects | .id), (.delegatePrincipal | objects | .name),
     (.delegatePrincipal | objects | .onBehalfOf | objects | .id),
     (.delegatePrincipal | objects | .onBehalfOf | objects | .name)
   )
   | del(.delegatePrincipal | objects | .onBehalfOf | select(. == {} or . == null))
   | del(.delegatePrincipal | select(. == {}));
-
-# A row without the members that are null or empty.
-def row: with_entries(select(.value != null and .value != {} and .value != []));

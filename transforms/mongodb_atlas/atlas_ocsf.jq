@@ -145,7 +145,8 @@ def event_of($context; $shape; log_name):
 # ---- the kinds ----
 
 # Who is named as the one that something was done to. Who joins does it himself.
-def target_name: (.targetUsername | ocsf::text) // (.targetPublicKey | ocsf::text) // (.dbUserUsername | ocsf::text);
+def target_name:
+  (.targetUsername | ocsf::text) // (.targetPublicKey | ocsf::text) // (.dbUserUsername | ocsf::text);
 def joins($type): $type[:7] == "JOINED_";
 
 def from_address($context): ocsf::observable("src_endpoint.ip"; 2; $context.from.ip);
@@ -195,7 +196,12 @@ def of_user($context; $plan):
         (.targetPublicKey | taken_as($name; $name)),
         (.dbUserUsername | taken_as($name; $name)),
         (.resourceId | taken_as($uid; $uid)),
-        (.raw | objects | select($roles != null and (ocsf::version == "1.9.0" or $plan.head_with_roles != null)) | .newRoles)
+        (
+          .raw
+          | objects
+          | select($roles != null and (ocsf::version == "1.9.0" or $plan.head_with_roles != null))
+          | .newRoles
+        )
       )
     );
 
@@ -336,8 +342,10 @@ def of_data($context; $plan):
     );
 
 # What an API call was about, each with its name or id.
-def named(value; type): (value | ocsf::text) as $name | if $name == null then empty else { name: $name, type: type } end;
-def identified(value; type): (value | ocsf::text) as $uid | if $uid == null then empty else { uid: $uid, type: type } end;
+def named(value; type):
+  (value | ocsf::text) as $name | if $name == null then empty else { name: $name, type: type } end;
+def identified(value; type):
+  (value | ocsf::text) as $uid | if $uid == null then empty else { uid: $uid, type: type } end;
 def resources: [
   named(.clusterName; "Cluster"),
   named(.replicaSetName; "Replica Set"),

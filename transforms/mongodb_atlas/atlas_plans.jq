@@ -74,7 +74,10 @@ def all_users(tables): user_plans(tables) as $plans | { user: ocsf::user_type(4)
   + users("api_key"; $plans; $service; $plans.create_key; $plans.delete_key)
   + users("service_account"; $plans; $service; $plans.create_key; $plans.delete_key)
   + users("oauth"; $plans; $service; $plans.create_key; $plans.delete_key)
-  + users("database_user"; $plans; { user: { type_id: 99, type: "Database User" } }; $plans.create; $plans.delete);
+  + users(
+      "database_user"; $plans; { user: { type_id: 99, type: "Database User" } };
+      $plans.create; $plans.delete
+    );
 
 
 # ---- teams ----
@@ -152,7 +155,10 @@ def all_entities(tables): entity_heads(tables) as $heads |
   entities("organization"; $heads; "organization"; { type_id: 4, type: "Organization" })
   + entities("project"; $heads; "project"; { type_id: 99, type: "Project" })
   + entities("access_list"; $heads; "entity"; { type_id: 7, type: "Network Zone", name: "IP access list" })
-  + entities("identity_provider"; $heads; "entity"; { type_id: 99, type: "Identity Provider", name: "Identity provider" })
+  + entities(
+      "identity_provider"; $heads; "entity";
+      { type_id: 99, type: "Identity Provider", name: "Identity provider" }
+    )
   + entities("domain"; $heads; "entity"; { type_id: 99, type: "Domain", name: "Domain of the federation" })
   + policy("federation"; $heads; "Federation settings")
   + policy("role_mapping"; $heads; "Role mapping")
@@ -274,8 +280,12 @@ def activities: [
 def guess(plans; called):
   . as $type
   | (event_types::guess_family // (if called then "call" else "unknown" end)) as $family
-  | first((activities[] | select(.[1] as $pattern | $type | test($pattern)) | .[0]), "other") as $activity
-  | plans["\($family).\($activity)"] // plans["\($family).other"] // plans["\($family).event"] // plans[$family];
+  | first(
+      (activities[] | select(.[1] as $pattern | $type | test($pattern)) | .[0]),
+      "other"
+    ) as $activity
+  | plans["\($family).\($activity)"] // plans["\($family).other"] // plans["\($family).event"]
+    // plans[$family];
 
 # The plan of a type.
 def plan(plans; called): . as $type | plans[event_types::types[$type] // ""] // guess(plans; called);

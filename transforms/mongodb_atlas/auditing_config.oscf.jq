@@ -2,7 +2,7 @@
 # not changed; which project it is of, when it was fetched and how many came before it is only known from
 # `$meta`, and stands beside it.
 #
-# Input:   one auditing configuration (object)
+# Input:   one auditing configuration (object), or an array of them, which makes one envelope of all
 # Output:  {metadata: {schema_version, custom_framework}, controls: [{project, fetched_at, sequence, configuration}]}
 # $args:   schema_version (default "1.0.0"), custom_framework (default "jaquard")
 
@@ -11,10 +11,11 @@ import "oscf" as oscf;
 oscf::envelope(
   $args.schema_version // "1.0.0";
   $args.custom_framework // "jaquard";
-  [{
-    project: $meta.origin.partition,
-    fetched_at: $meta.origin.fetched_at,
-    sequence: $meta.origin.sequence,
-    configuration: .
-  }]
+  oscf::records
+    | map({
+        project: $meta.origin.partition,
+        fetched_at: $meta.origin.fetched_at,
+        sequence: $meta.origin.sequence,
+        configuration: .
+      })
 )

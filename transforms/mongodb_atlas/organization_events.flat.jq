@@ -34,5 +34,4 @@
 
 import "atlas_flat" as atlas;
 
-atlas::common + { raw: .raw, rest: atlas::without_common }
-| atlas::row
+atlas::common + ({ raw: (.raw | atlas::some), rest: (atlas::without_common | atlas::some) } | atlas::prune)

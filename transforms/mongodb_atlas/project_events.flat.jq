@@ -69,13 +69,13 @@ def project_columns: {
   employee: .employeeIdentifier,
   employee_desk: .deskLocation,
   violation_action: .violationAction,
-  violated_policies: (.violatedPolicies | if type == "array" then map(tostring) | join(" ") else . end)
-};
+  violated_policies: (.violatedPolicies | if type == "array" and . != [] then map(tostring) | join(" ") else atlas::some end)
+} | atlas::prune;
 
 atlas::common
 + project_columns
-+ {
-    raw: .raw,
++ ({
+    raw: (.raw | atlas::some),
     rest: (
       atlas::without_common
       | del(
@@ -85,6 +85,6 @@ atlas::common
           .toTier, .region, .reason, .employeeIdentifier, .deskLocation, .violationAction,
           .violatedPolicies
         )
+      | atlas::some
     )
-  }
-| atlas::row
+  } | atlas::prune)
