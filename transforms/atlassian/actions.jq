@@ -275,7 +275,8 @@ def guess:
   | if startswith("user_login") then logon(1)
     elif startswith("user_logout") then logon(2)
     elif startswith("user_invit") then account(99; 99)
-    elif startswith("group_member") and ($verb == 1 or $verb == 4) then { "1": member(3), "4": member(4) }["\($verb)"]
+    elif startswith("group_member") and ($verb == 1 or $verb == 4)
+      then { "1": member(3), "4": member(4) }["\($verb)"]
     elif startswith("marketplace_app_") then app(99)
     elif $verb != null and $verb != 2 and test("_(policy|settings?)_[a-z]+$")
       then { "1": policy(1), "3": policy(3), "4": policy(4) }["\($verb)"]

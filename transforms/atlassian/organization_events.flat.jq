@@ -27,7 +27,8 @@
 # member the source adds later is dropped until it is named here.
 
 # The first item of a list that `condition` holds for. A list that is none has none.
-def first_of(condition): first(if type == "array" then .[] | select(type == "object" and condition) else empty end) // null;
+def first_of(condition):
+  first(if type == "array" then .[] | select(type == "object" and condition) else empty end) // null;
 
 def actor_type:
   if . == null then "unknown"

@@ -34,7 +34,9 @@ def kind: kinds[.type | strings] // "other";
 def of(wanted): first(.[] | select(kind == wanted));
 
 def details: .attributes | if type == "object" then . else {} end;
-def name: details | first((.name, .displayName, .label, .title, .siteName, .email, .key) | select(ocsf::is_text)) // null;
+def name:
+  details
+  | first((.name, .displayName, .label, .title, .siteName, .email, .key) | select(ocsf::is_text)) // null;
 def uid: .id | ocsf::text;
 
 def user:
@@ -47,7 +49,8 @@ def entity_types: {
   org: { type_id: 4, type: "Organization" }, policy: { type_id: 5, type: "Policy" }
 };
 def entity_type:
-  entity_types[kind] // (if .type | ocsf::is_text then { type_id: 99, type: .type } else { type_id: 0, type: "Unknown" } end);
+  entity_types[kind]
+    // (if .type | ocsf::is_text then { type_id: 99, type: .type } else { type_id: 0, type: "Unknown" } end);
 
 # Names of what was given or taken: texts or lists of texts.
 def privileges:
@@ -114,12 +117,18 @@ def place:
 def endpoint:
   (.ip | ocsf::endpoint) as $endpoint
   | if $endpoint == null then null
-    else $endpoint + ({ location: ((.geo | coordinates) as $at | place | if . == null then null else . + $at end) } | ocsf::prune)
+    else
+      (.geo | coordinates) as $at
+      | $endpoint + ({ location: (place | if . == null then null else . + $at end) } | ocsf::prune)
     end;
 # The country is a name here and a code there; the coordinates are one text here.
 def location_left:
   del(.ip, .city, .regionName)
-  + { ip: (if .ip | ocsf::is_endpoint then null else .ip end), city: (.city | left), regionName: (.regionName | left) }
+  + {
+      ip: (if .ip | ocsf::is_endpoint then null else .ip end),
+      city: (.city | left),
+      regionName: (.regionName | left)
+    }
   | ocsf::prune_all;
 
 # ---- the classes ----
@@ -139,7 +148,8 @@ def logon($rule; $actor):
 def switch($rule; $target):
   if $target == null then null
   else ocsf::head(3002; $rule.activity)
-    + { user: $target, service: { name: "Atlassian" }, account_switch_type_id: 2, account_switch_type: "Impersonate" }
+    + { user: $target, service: { name: "Atlassian" } }
+    + { account_switch_type_id: 2, account_switch_type: "Impersonate" }
   end;
 
 def account($rule; $user):
@@ -148,7 +158,9 @@ def account($rule; $user):
   end;
 
 def credential:
-  if uid == null then {} else { programmatic_credentials: [{ uid: uid, type: (.type | ocsf::text) } | ocsf::prune] } end;
+  if uid == null then {}
+  else { programmatic_credentials: [{ uid: uid, type: (.type | ocsf::text) } | ocsf::prune] }
+  end;
 
 def key($rule; $token):
   if $token == null then null
@@ -200,7 +212,8 @@ def app($rule; $app):
     | if $product == null then null
       else ocsf::head(6002; $rule.activity)
         + { app: ($product
-            + ($app | details | { vendor_name: (.vendor | ocsf::text), version: (.version | ocsf::text) } | ocsf::prune)) }
+            + ($app | details | { vendor_name: (.vendor | ocsf::text), version: (.version | ocsf::text) }
+              | ocsf::prune)) }
       end
   end;
 
@@ -224,7 +237,8 @@ def unmapped($actor; $resources; $endpoint):
       id: (.id | left),
       type: (.type | left),
       links: (if .links == {} then null else .links end),
-      message: (.message | if type == "object" then del(.content) + { content: (.content | left) } | ocsf::prune_all else . end),
+      message: (.message
+        | if type == "object" then del(.content) + { content: (.content | left) } | ocsf::prune_all else . end),
       attributes: (.attributes
         | del(.time, .action, .processedAt, .actor, .location, .context, .container)
           + {
