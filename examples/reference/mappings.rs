@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::io::{Error, Result};
 use std::path::Path;
 
+use jaquard::event::{Derivation, Meta, Origin, Place, TextHash};
 use jaquard::jq::{self, Json, Limits, Runner};
 use serde_json::{Value, json};
 
@@ -112,7 +113,8 @@ fn classes(transforms: &Path, mapping: &Mapping, program: &str) -> Result<String
     for ([old, new], events) in rows {
         let events: Vec<_> =
             events.iter().filter(|event| !event.is_empty()).map(|event| format!("`{event}`")).collect();
-        let _ = writeln!(text, "| {old} | {new} | {} |", events.join(", "));
+        let events = if events.is_empty() { "all".to_owned() } else { events.join(", ") };
+        let _ = writeln!(text, "| {old} | {new} | {events} |");
     }
     Ok(text)
 }
@@ -128,8 +130,15 @@ fn class(folder: &Path, program: &str, sample: &str, version: &str) -> Result<(S
         let mut event =
             Json::parse(sample.to_owned().into(), 512).map_err(|error| other(error.to_string()))?;
         let mut failure = None;
+        let origin = origin();
+        let meta = Meta {
+            origin: &origin,
+            offset: 0,
+            text_hash: TextHash::Known(0),
+            derivation: Derivation::default(),
+        };
         runner
-            .run(&mut event, None, &mut |output| {
+            .run(&mut event, Some(&meta), &mut |output| {
                 match output.to_tree() {
                     Ok(tree) => outputs.push(tree),
                     Err(error) => failure = Some(error.to_string()),
@@ -153,13 +162,20 @@ fn class(folder: &Path, program: &str, sample: &str, version: &str) -> Result<(S
     })
 }
 
+/// What samples are said to come from: an API, at some time.
+fn origin() -> Origin {
+    let at = chrono::DateTime::UNIX_EPOCH;
+    let place = Place::Polled { stream: "".into(), partition: "".into(), fetched_at: at, sequence: None };
+    Origin { source: "sample".into(), place, ingested_at: at }
+}
+
 /// Where each field goes, by version if it depends on that.
 fn fields(transforms: &Path, stem: &str) -> Result<String> {
     let mut text = String::from(
         "\n## Fields\n\nFound by replacing each value of each sample by one of its own kind, and looking where it \
          arrives. `~` is a place that changes\nwith it, where the value itself is not found.\n\n",
     );
-    let tables: Vec<_> = ["", ".1.8.0", ".1.9.0"]
+    let mut tables: Vec<_> = ["", ".1.8.0", ".1.9.0"]
         .into_iter()
         .filter_map(|version| {
             let table =
@@ -171,6 +187,12 @@ fn fields(transforms: &Path, stem: &str) -> Result<String> {
         .collect();
     if tables.is_empty() {
         return Err(Error::other(format!("transforms/{stem} has no table of fields")));
+    }
+    if let [(_, old), (_, new)] = &tables[..]
+        && old == new
+    {
+        tables.truncate(1);
+        tables[0].0 = "target, in both versions".to_owned();
     }
     let titles: Vec<_> = tables.iter().map(|(title, _)| title.as_str()).collect();
     let _ = writeln!(text, "| source | {} |\n|---{}|", titles.join(" | "), "|---".repeat(titles.len()));
