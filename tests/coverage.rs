@@ -623,7 +623,12 @@ fn counting_changes_no_result_of_shipped_programs() {
     programs_below(&root.join("transforms"), &mut paths);
     programs_below(&root.join("benches/programs"), &mut paths);
     let library = root.join("transforms/lib");
-    paths.retain(|path| !path.starts_with(&library));
+    // a module alone has nothing to run
+    let is_module = |path: &PathBuf| {
+        let code = fs::read_to_string(path).unwrap();
+        code.trim_end().ends_with(';')
+    };
+    paths.retain(|path| !is_module(path));
     assert!(paths.len() >= 8, "only {paths:?}");
     with_stack(|| {
         for path in &paths {

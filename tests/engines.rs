@@ -225,7 +225,7 @@ fn engines_agree_on_every_shipped_program() {
             let code = fs::read_to_string(path).unwrap();
             // the other engine loads no modules, and a module alone has nothing to run
             let is_import = |line: &str| line.starts_with("import ") || line.starts_with("include ");
-            if code.lines().any(is_import) || path.starts_with(root.join("transforms/lib")) {
+            if code.lines().any(is_import) || code.trim_end().ends_with(';') {
                 continue;
             }
             let program = compile(&code, path.parent().unwrap(), &[])

@@ -141,6 +141,13 @@ def head(tables; class; activity):
     };
 def head(class; activity): tables as $tables | head($tables; class; activity);
 
+# `head` of activity 99, with the source's own word for what was done. In a base event 99 is the number of the
+# type, too, and its name wants the word as well.
+def other(class; word):
+  word as $word
+  | head(class; 99) + { activity_name: $word }
+  | if .type_uid == 99 then .type_name = "\(.class_name): \($word)" else . end;
+
 
 # ---- severity and status ----
 
@@ -196,6 +203,9 @@ def time:
 
 # The record as text, if it is asked for.
 def raw_data: if $args.raw_data == true then tojson else null end;
+
+# What was not mapped: the record without the paths that were. Null if that is nothing.
+def unmapped(mapped): del(mapped) | if . == {} then null else . end;
 
 
 # ---- objects ----

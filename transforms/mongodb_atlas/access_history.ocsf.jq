@@ -15,8 +15,8 @@ import "ocsf" as ocsf;
 # An attribute that has a place elsewhere if it is text, and stays where it was if it is anything else.
 def left: if ocsf::is_text then null else . end;
 
-# What a line may be to be taken apart.
-def longest: 65536;
+# What a line may be to be taken apart. A server cuts what it writes at about 10 kB.
+def longest: 16384;
 
 def mechanism: if type == "string" and test("^[A-Z0-9-]{1,40}$") then . else null end;
 
