@@ -398,3 +398,30 @@ proptest! {
         });
     }
 }
+
+#[test]
+fn what_cannot_be_read_keeps_no_other_file_from_being_checked() {
+    let space = Workspace::new();
+    space.write("bad.ndjson", "{\"class_uid\":0}\n");
+    let finished = space.run(&["ocsf", "validate", "nosuch.ndjson", ".", "bad.ndjson"]).expect_code(74);
+    assert!(finished.stderr.contains("cannot read nosuch.ndjson"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("cannot read .: Is a directory"), "{}", finished.stderr);
+    assert!(finished.stdout.contains("bad.ndjson:1: error attribute_required_missing .time"));
+    let piped = space.run_with_input(&["ocsf", "validate", "-"], "{\"class_uid\":0}\n").expect_code(65);
+    assert!(piped.stdout.contains("-:1: error attribute_required_missing .time"), "{}", piped.stdout);
+}
+
+/// Whoever looks at the first line only still learns that there were errors.
+#[test]
+fn a_closed_pipe_does_not_make_events_valid() {
+    let space = Workspace::new();
+    space.write("bad.ndjson", "{\"class_uid\":0}\n".repeat(20_000));
+    let mut child = space
+        .command(&["ocsf", "validate", "bad.ndjson"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(65));
+}

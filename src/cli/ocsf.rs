@@ -7,7 +7,6 @@ use std::io::{self, Read, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{exit, print};
@@ -125,7 +124,7 @@ fn validate(args: &ValidateArgs) -> anyhow::Result<u8> {
             Ok(schema) => Some(schema),
             Err(error) => return Ok(no_schema(&error)),
         },
-        (None, Some(version)) => match built_in(version) {
+        (None, Some(version)) => match Schema::known(version) {
             Ok(schema) => Some(schema),
             Err(message) => {
                 eprintln!("error: {message}; give a compiled schema with --schema");
@@ -135,13 +134,6 @@ fn validate(args: &ValidateArgs) -> anyhow::Result<u8> {
         (None, None) => None,
     };
     jq::with_stack(|| check(args, fixed))
-}
-
-/// The tables of a version, or what to tell of it.
-fn built_in(version: &str) -> Result<Arc<Schema>, String> {
-    Schema::built_in(version).ok_or_else(|| {
-        format!("OCSF {version} is not built in, only {}", Schema::built_in_versions().join(" and "))
-    })
 }
 
 /// Checks all inputs and returns the exit code.
@@ -157,21 +149,23 @@ fn check(args: &ValidateArgs, fixed: Option<Arc<Schema>>) -> anyhow::Result<u8> 
             warnings: args.warnings || args.recommended,
             format: args.format,
             out: io::BufWriter::new(io::stdout().lock()),
+            unwritten: None,
             counts: Counts::default(),
             not_checked: BTreeMap::new(),
         },
     };
     let mut unread = false;
-    if args.files.is_empty() {
-        session.input(&mut io::stdin().lock(), "-")?;
-    }
-    for path in &args.files {
-        match File::open(path) {
-            Ok(mut file) => session.input(&mut file, &path.display().to_string())?,
-            Err(error) => {
-                eprintln!("error: cannot open {}: {error}", path.display());
-                unread = true;
-            }
+    let standard_input = [PathBuf::from("-")];
+    for path in if args.files.is_empty() { &standard_input[..] } else { &args.files } {
+        let read = if path.as_os_str() == "-" {
+            session.input(&mut io::stdin().lock(), "-")
+        } else {
+            File::open(path).and_then(|mut file| session.input(&mut file, &path.display().to_string()))
+        };
+        // the other files are checked all the same
+        if let Err(error) = read {
+            eprintln!("error: cannot read {}: {error}", path.display());
+            unread = true;
         }
     }
     session.report.finish()?;
@@ -188,13 +182,14 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    fn input(&mut self, input: &mut impl Read, shown: &str) -> anyhow::Result<()> {
+    /// Checks the events of a file. Fails if it cannot be read.
+    fn input(&mut self, input: &mut impl Read, shown: &str) -> io::Result<()> {
         let mut framer = Framer::new(Codec::Json, MAX_EVENT, 0, false);
         let mut events = Vec::new();
         let mut lines = Lines::default();
         loop {
             let mut chunk = vec![0; 64 << 10];
-            let read = input.read(&mut chunk).with_context(|| format!("cannot read {shown}"))?;
+            let read = input.read(&mut chunk)?;
             if read == 0 {
                 framer.finish(true, &mut events);
             } else {
@@ -212,17 +207,20 @@ impl Session<'_> {
         }
     }
 
-    fn event(&mut self, event: &Event, place: Place<'_>) -> anyhow::Result<()> {
+    fn event(&mut self, event: &Event, place: Place<'_>) -> io::Result<()> {
         let Payload::Json(text) = &event.payload else {
-            return self.report.not_json(place, "not JSON, or longer than 1 GiB");
+            self.report.not_json(place, "not JSON, or longer than 1 GiB");
+            return Ok(());
         };
         if let Err(error) = json::validate(text, Limits::default().depth) {
-            return self.report.not_json(place, &error.to_string());
+            self.report.not_json(place, &error.to_string());
+            return Ok(());
         }
         let mut event = Json::from_text(text.clone());
         let view = event.view();
         let validator = self.validators.of(view)?;
-        self.report.event(validator.check(view), place)
+        self.report.event(validator.check(view), place);
+        Ok(())
     }
 }
 
@@ -239,7 +237,7 @@ impl Validators {
     pub(super) fn built_in(version: Option<&str>) -> Result<Self, String> {
         let options = Options { missing_recommended: false };
         let fixed = match version {
-            Some(version) => Some(Validator::new(built_in(version)?, options)),
+            Some(version) => Some(Validator::new(Schema::known(version)?, options)),
             None => None,
         };
         Ok(Validators { fixed, by_version: Vec::new(), options })
@@ -258,7 +256,7 @@ impl Validators {
         Ok(findings.iter().any(|found| found.severity == Severity::Error))
     }
 
-    fn of(&mut self, event: View<'_>) -> anyhow::Result<&mut Validator> {
+    fn of(&mut self, event: View<'_>) -> io::Result<&mut Validator> {
         if let Some(validator) = &mut self.fixed {
             return Ok(validator);
         }
@@ -266,7 +264,7 @@ impl Validators {
         let at = match self.by_version.iter().position(|(known, _)| *known == version) {
             Some(at) => at,
             None => {
-                let schema = Schema::built_in(version).context("a built-in table cannot be read")?;
+                let schema = Schema::known(version).map_err(io::Error::other)?;
                 self.by_version.push((version, Validator::new(schema, self.options)));
                 self.by_version.len() - 1
             }
@@ -310,20 +308,22 @@ struct Report<'a> {
     warnings: bool,
     format: Format,
     out: io::BufWriter<io::StdoutLock<'a>>,
+    /// Why findings are no longer printed.
+    unwritten: Option<io::Error>,
     counts: Counts,
     /// What was not checked, and in how many events: people are told once, not for every event.
     not_checked: BTreeMap<String, u64>,
 }
 
 impl Report<'_> {
-    fn not_json(&mut self, place: Place<'_>, problem: &str) -> anyhow::Result<()> {
+    fn not_json(&mut self, place: Place<'_>, problem: &str) {
         self.counts.events += 1;
         self.counts.invalid += 1;
         self.counts.errors += 1;
-        self.line(place, Severity::Error.name(), "not_json", ".", problem)
+        self.line(place, Severity::Error.name(), "not_json", ".", problem);
     }
 
-    fn event(&mut self, findings: &[Finding], place: Place<'_>) -> anyhow::Result<()> {
+    fn event(&mut self, findings: &[Finding], place: Place<'_>) {
         self.counts.events += 1;
         self.counts.invalid += u64::from(findings.iter().any(|found| found.severity == Severity::Error));
         for found in findings {
@@ -337,36 +337,37 @@ impl Report<'_> {
                 Severity::NotChecked => {}
             }
             if found.severity != Severity::Warning || self.warnings {
-                self.line(place, found.severity.name(), found.rule.name(), &found.path, &found.message)?;
+                self.line(place, found.severity.name(), found.rule.name(), &found.path, &found.message);
             }
         }
-        Ok(())
     }
 
-    fn line(
-        &mut self,
-        place: Place<'_>,
-        severity: &str,
-        rule: &str,
-        path: &str,
-        message: &str,
-    ) -> anyhow::Result<()> {
+    /// Prints a finding, as long as somebody reads; what is counted does not depend on it.
+    fn line(&mut self, place: Place<'_>, severity: &str, rule: &str, path: &str, message: &str) {
+        if self.unwritten.is_some() {
+            return;
+        }
         let Place { file, line } = place;
-        match self.format {
-            Format::Text => writeln!(self.out, "{file}:{line}: {severity} {rule} {path}: {message}")?,
+        let written = match self.format {
+            Format::Text => writeln!(self.out, "{file}:{line}: {severity} {rule} {path}: {message}"),
             Format::Json => {
                 let finding = serde_json::json!({
                     "file": file, "line": line, "severity": severity, "rule": rule, "path": path, "message": message,
                 });
-                writeln!(self.out, "{finding}")?;
+                writeln!(self.out, "{finding}")
             }
-        }
-        Ok(())
+        };
+        self.unwritten = written.err();
     }
 
     /// Says what was not checked, and the sums.
     fn finish(&mut self) -> anyhow::Result<()> {
-        self.out.flush()?;
+        let flushed = self.out.flush();
+        match self.unwritten.take().or(flushed.err()) {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
+            // a reader that has seen enough is no error
+            _ => {}
+        }
         for (message, events) in &self.not_checked {
             eprintln!("not checked in {}: {message}", counted(*events, "event"));
         }

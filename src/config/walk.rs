@@ -294,7 +294,7 @@ impl<'a> Walker<'a> {
             DeValue::Table(_) => Some(
                 "a value from outside is exactly `{ env = \"NAME\" }`, `{ file = \"path\" }` or `{ command = [\"prog\"] }`".to_owned(),
             ),
-            _ => None,
+            _ => members(schema).map(|members| format!("write `{{ {members} }}`")),
         };
         self.error(node.span(), message, help);
     }
@@ -395,6 +395,17 @@ impl<'a> Walker<'a> {
 
 fn is_literal(value: &DeValue<'_>) -> bool {
     !matches!(value, DeValue::Table(table) if outside::recognise(table).is_some())
+}
+
+/// The members that a table must have, or else those that it may have, as one would write them.
+fn members(schema: &Value) -> Option<String> {
+    let properties = schema.get("properties")?.as_object()?;
+    let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+    let mut names: Vec<&str> = required.filter_map(Value::as_str).collect();
+    if names.is_empty() {
+        names.extend(properties.keys().map(String::as_str));
+    }
+    Some(names.iter().map(|name| format!("{name} = …")).collect::<Vec<_>>().join(", "))
 }
 
 /// Follows `$ref`, and takes the other side of "this or null".

@@ -172,7 +172,7 @@ impl Loader<'_> {
                     }
                     None => imports.push(self.load(found, text, true)),
                 },
-                Err(message) => self.error(number, import.span, message, None),
+                Err((message, help)) => self.error(number, import.span, message, help),
             }
         }
         self.files[number] = Some(Loaded { tree, imports });

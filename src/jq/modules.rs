@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::config::nearest;
+
 /// Modules that every program can import.
 const BUILT_IN: &[(&str, &str)] = &[
     ("ocsf", include_str!("../../transforms/lib/ocsf.jq")),
@@ -14,21 +16,20 @@ pub(super) const BUILT_IN_PREFIX: &str = "built-in:";
 
 /// Finds the text of module `name`, asked for by the file `parent`.
 ///
-/// Returns the text and the path to show, or what to tell the author.
+/// Returns the text and the path to show, or what is wrong and the way out.
 pub(super) fn read(
     name: &str,
     parent: &str,
     folder: &Path,
     library: &[PathBuf],
-) -> Result<(String, String), String> {
+) -> Result<(String, String), (String, Option<String>)> {
     if name.is_empty()
         || name.contains(['\\', '\0'])
         || name.starts_with(['/', '~'])
         || name.split('/').any(|part| matches!(part, "" | "." | ".."))
     {
-        return Err(format!(
-            "`{name}` is not a module name; write a relative path without `..` and without `.jq`"
-        ));
+        let help = "write a relative path without `..` and without `.jq`".to_owned();
+        return Err((format!("`{name}` is not a module name"), Some(help)));
     }
 
     let beside_parent = match parent {
@@ -46,10 +47,11 @@ pub(super) fn read(
                 continue;
             }
             if !is_inside(&path, &folder) {
-                return Err(format!("module `{name}` leads out of {} by a symbolic link", folder.display()));
+                let message = format!("module `{name}` leads out of {} by a symbolic link", folder.display());
+                return Err((message, None));
             }
             let text = std::fs::read_to_string(&path)
-                .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+                .map_err(|error| (format!("cannot read {}: {error}", path.display()), None))?;
             return Ok((text, path.display().to_string()));
         }
         let shown = match folder.display().to_string() {
@@ -63,11 +65,19 @@ pub(super) fn read(
     if let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
         return Ok(((*text).to_owned(), format!("{BUILT_IN_PREFIX}{name}.jq")));
     }
-    Err(format!(
+    let known = || BUILT_IN.iter().map(|(name, _)| *name);
+    let message = format!(
         "no module `{name}` in {} or among the built-in ones ({})",
         searched.join(", "),
-        BUILT_IN.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
-    ))
+        known().collect::<Vec<_>>().join(", ")
+    );
+    let help = match nearest(name, known()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!(
+            "put it there as `{name}.jq`, or name its folder: `library = [\"path\"]`, on the command line `-L path`"
+        ),
+    };
+    Err((message, Some(help)))
 }
 
 /// Whether a path, with all its links followed, lies below a folder.

@@ -1,9 +1,9 @@
 //! `validate`: what every event that leaves a transform, or comes to a sink, has to fulfil.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use schemars::JsonSchema;
@@ -55,14 +55,14 @@ impl Validate {
     /// Reads the schema.
     pub(super) fn check(self, check: &mut Check<'_>) -> Option<Arc<Validation>> {
         let schema = match &self.ocsf_schema {
-            None => Schema::built_in(&self.ocsf).or_else(|| {
-                let known = Schema::built_in_versions().join("\", \"");
-                let message = format!("there is no built-in table for OCSF {}", self.ocsf);
-                let help =
-                    format!("write one of \"{known}\", or name a compiled schema: `ocsf_schema = \"path\"`");
-                check.error("validate/ocsf", message, help);
-                None
-            })?,
+            None => match Schema::known(&self.ocsf) {
+                Ok(schema) => schema,
+                Err(message) => {
+                    let help = "write one of these, or name a compiled schema: `ocsf_schema = \"path\"`";
+                    check.error("validate/ocsf", message, help.to_owned());
+                    return None;
+                }
+            },
             Some(path) => match Schema::read(&check.resolve(path)) {
                 Ok(schema) if schema.version() == self.ocsf => schema,
                 Ok(schema) => {
@@ -86,6 +86,7 @@ impl Validate {
             recommended: self.recommended,
             counts: Counts::default(),
             logged: Mutex::default(),
+            is_quiet: AtomicBool::new(false),
         }))
     }
 }
@@ -100,7 +101,9 @@ pub(super) struct Validation {
     recommended: bool,
     counts: Counts,
     /// What was logged, so that it is said once.
-    logged: Mutex<HashSet<(Rule, String)>>,
+    logged: Mutex<HashMap<Rule, HashSet<String>>>,
+    /// Whether as much was logged as may be.
+    is_quiet: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -158,13 +161,25 @@ impl Validation {
 
     /// Logs each kind of finding once, without the values that it is about.
     fn log(&self, findings: &[Finding]) {
+        if self.is_quiet.load(Ordering::Relaxed) {
+            return;
+        }
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
         for finding in findings {
-            if logged.len() >= LOGGED || !logged.insert((finding.rule, finding.path.clone())) {
-                continue;
+            let what = match finding.severity {
+                Severity::Error => "an event is not valid OCSF",
+                Severity::Warning => "an event is valid OCSF, but not as it should be",
+                Severity::NotChecked => continue,
+            };
+            let paths = logged.entry(finding.rule).or_default();
+            if !paths.contains(&finding.path) {
+                paths.insert(finding.path.clone());
+                let (rule, path) = (finding.rule.name(), &finding.path);
+                tracing::warn!(component = %self.name, rule, path, "{what}; said once");
             }
-            let (rule, path) = (finding.rule.name(), &finding.path);
-            tracing::warn!(component = %self.name, rule, path, "an event is not valid OCSF; said once");
+        }
+        if logged.values().map(HashSet::len).sum::<usize>() >= LOGGED {
+            self.is_quiet.store(true, Ordering::Relaxed);
         }
     }
 }

@@ -79,6 +79,12 @@ impl Schema {
         SCHEMAS[at].get_or_init(|| table::read(TABLES[at].1).ok().map(Arc::new)).clone()
     }
 
+    /// The table of a version that a person names, or what to tell of it.
+    pub fn known(version: &str) -> Result<Arc<Schema>, String> {
+        Schema::built_in(version)
+            .ok_or_else(|| format!("OCSF {version} is not built in, only {}", VERSIONS.join(" and ")))
+    }
+
     /// The versions that the binary holds, oldest first.
     pub fn built_in_versions() -> &'static [&'static str] {
         &VERSIONS
