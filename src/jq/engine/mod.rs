@@ -19,6 +19,7 @@ mod natives;
 mod paths;
 mod patterns;
 mod scope;
+mod shared;
 mod sites;
 mod special;
 mod steps;
