@@ -9,14 +9,13 @@ use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::code::{Code, Function, Kind, Outputs, Place, Slot, Step, StepKind, Term, TextPart};
+use super::code::{Code, Function, Kind, Place, Slot, Step, StepKind, Term, TextPart};
 use super::constant::{constant_of, extend, fold, is_literal, join, number, shallow_size};
 use super::inline::SPECIALS;
 use super::native::Native;
 use super::natives::{self, format};
 use super::scope::{Binding, Scope, calls, push};
 use super::sites::{SiteKind, Sites};
-use super::special::is_not_null;
 use crate::jq::syntax::{self, Def, Kind as Syntax, Part, Span};
 use crate::jq::value::{Str, Val};
 
@@ -161,7 +160,7 @@ fn lower_once(
         hits: vec![Cell::new(0); sites.map_or(0, Sites::len)].into(),
     };
     code.count_outputs();
-    code.make_records();
+    code.refine();
     Ok(code)
 }
 
@@ -639,42 +638,5 @@ impl Term {
     /// Counts outputs where no function is called.
     pub(super) fn settle_alone(&self) {
         while self.settle(&[]) {}
-    }
-
-    /// Makes records of the objects whose keys are constant and whose values have one output each.
-    pub(super) fn make_records(&mut self) {
-        self.children_mut(&mut Term::make_records);
-        if let Kind::Pipe(first, second) = &mut self.kind
-            && let (Kind::Record(members, _), Kind::Entries { value, keep, .. }) =
-                (&mut first.kind, &second.kind)
-            && is_not_null(keep, *value)
-        {
-            // what would be taken out again is not put in
-            self.kind = Kind::Record(std::mem::take(members), true);
-            return;
-        }
-        let Kind::Object(members) = &mut self.kind else { return };
-        let mut keys: Vec<&Str> = Vec::with_capacity(members.len());
-        for (key, value) in members.iter() {
-            match key.as_const() {
-                Some(Val::Str(name)) if value.outputs.get() == Outputs::One && !keys.contains(&name) => {
-                    keys.push(name);
-                }
-                _ => return,
-            }
-        }
-        let members = std::mem::take(members).into_vec().into_iter().map(|(key, value)| match key.kind {
-            Kind::Const(Val::Str(name)) => (name, value),
-            _ => (Str::EMPTY, value),
-        });
-        self.kind = Kind::Record(members.collect(), false);
-    }
-}
-
-impl Code {
-    pub(super) fn make_records(&mut self) {
-        self.main.make_records();
-        self.closures.iter_mut().for_each(Term::make_records);
-        self.functions.iter_mut().for_each(|function| function.body.make_records());
     }
 }
