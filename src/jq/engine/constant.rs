@@ -144,9 +144,8 @@ pub(super) fn fold(term: Term) -> Term {
 
 /// `and`, `or` and `//` whose left side is known.
 fn decide(term: Term) -> Term {
-    let (left, right) = match &term.kind {
-        Kind::And(left, right) | Kind::Or(left, right) | Kind::Alternative(left, right) => (left, right),
-        _ => return term,
+    let (Kind::And(left, right) | Kind::Or(left, right) | Kind::Alternative(left, right)) = &term.kind else {
+        return term;
     };
     let Some(is_true) = constant_of(left).map(Val::is_truthy) else { return term };
     let is_known = constant_of(right).is_some();
