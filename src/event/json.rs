@@ -174,6 +174,13 @@ pub fn plain_prefix(text: &[u8]) -> usize {
     at
 }
 
+/// How many of sixteen bytes can stand in a string as they are.
+#[inline]
+pub(crate) fn plain_lane(bytes: &[u8; LANE]) -> usize {
+    let (special, _) = look_at(bytes);
+    special.trailing_zeros() as usize
+}
+
 /// Bytes that [`look_at`] looks at.
 const LANE: usize = 16;
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::Write as _;
 
-use super::value::{Val, append_float, guard};
+use super::value::{Str, Val, append_float, guard};
 use crate::event::json;
 
 /// Bytes of an error value that appear in its message.
@@ -103,8 +103,7 @@ impl Writer<'_> {
                     if at > 0 {
                         self.out.push(b',');
                     }
-                    append_string(key.as_bytes(), self.out);
-                    self.out.push(b':');
+                    append_key(key, self.out);
                     self.value(member, inner)?;
                 }
                 self.out.push(b'}');
@@ -165,6 +164,23 @@ fn measure_level(value: &Val, levels: usize, limits: WriteLimits, bytes: &mut us
         return Err(NotJson::Size(limits.bytes));
     }
     Ok(())
+}
+
+/// Appends a key, its quotes, and a colon.
+fn append_key(key: &Str, out: &mut Vec<u8>) {
+    if let Some((bytes, len)) = key.as_short()
+        && json::plain_lane(bytes) >= len
+    {
+        // all in one piece, and what is behind its end cut off
+        out.reserve(bytes.len() + 3);
+        out.push(b'"');
+        out.extend_from_slice(bytes);
+        out.truncate(out.len() - bytes.len() + len);
+        out.extend_from_slice(b"\":");
+        return;
+    }
+    append_string(key.as_bytes(), out);
+    out.push(b':');
 }
 
 /// Appends a string with its quotes and escapes.

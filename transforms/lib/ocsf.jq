@@ -13,9 +13,8 @@
 # How it is written. `head`, the captions and all tables are constants as long as their arguments are:
 # they are computed when a worker starts, and an event costs a lookup. That is why parameters are terms
 # (`class`) that are bound in the body rather than values (`$class`): a constant stays a constant only so.
-# Tables are objects, since a lookup is the only step that both folds and is fast. A table is written out
-# wherever it is named, and a program of very many terms is not made into constants any more: bind what is
-# large once (`tables as $tables`), and look at `jaquard jq --explain`: no function may be called.
+# Tables are objects, since a lookup is the only step that both folds and is fast. `jaquard jq --explain` tells
+# whether all went well: as a rule no function is called.
 
 
 # ---- version ----

@@ -8,7 +8,7 @@ use std::cell::Cell;
 
 use super::native::Native;
 use crate::jq::syntax::{Binary, Span};
-use crate::jq::value::{Str, Val};
+use crate::jq::value::{Str, Type, Val};
 
 /// A program ready to run on one thread.
 pub(in crate::jq) struct Code {
@@ -122,6 +122,8 @@ pub(super) enum Kind {
     },
     /// `del` of paths that can be followed downwards, and the general way to do it.
     Prune(Box<Doomed>, Box<Term>),
+    /// Whether the input is of one of these types, as bits by [`type_bit`].
+    Is(u8),
     /// Sites that are reached when the term is evaluated. Only where coverage is counted.
     Mark(Box<[u32]>, Box<Term>),
     /// A site that is reached by each output that is true. Only where coverage is counted.
@@ -138,6 +140,16 @@ pub(super) struct Doomed {
     pub(super) children: Option<Box<Doomed>>,
     /// What goes only if a condition holds for the value.
     pub(super) guarded: Vec<(Term, Doomed)>,
+    /// Fingerprints of the keys of `members`, in their order.
+    pub(super) marks: Vec<u64>,
+    /// Whether it is known to come to nothing where there is null.
+    pub(super) is_calm: bool,
+}
+
+/// The bit of a value's type.
+#[inline]
+pub(super) fn type_bit(kind: Type) -> u8 {
+    1 << (kind as u8)
 }
 
 pub(super) enum TextPart {
@@ -229,7 +241,9 @@ impl Term {
         let of = |term: &Term| term.outputs.get();
         let all = |terms: &mut dyn Iterator<Item = &Term>| terms.map(of).max().unwrap_or(One);
         match &self.kind {
-            Kind::Input | Kind::Const(_) | Kind::Var(_) | Kind::Array(_) | Kind::Record(..) => One,
+            Kind::Input | Kind::Const(_) | Kind::Var(_) | Kind::Array(_) | Kind::Record(..) | Kind::Is(_) => {
+                One
+            }
             Kind::Recurse | Kind::Closure(_) => Many,
             Kind::Path(head, steps) => steps.iter().fold(of(head), |most, step| {
                 let most = if step.is_optional { most.max(Maybe) } else { most };
@@ -341,6 +355,7 @@ macro_rules! walk {
                     | Kind::Recurse
                     | Kind::Break(_)
                     | Kind::Closure(_)
+                    | Kind::Is(_)
                     | Kind::Array(None) => {}
                     Kind::Path(head, steps) => {
                         each(head);

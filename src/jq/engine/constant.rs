@@ -5,6 +5,7 @@ use super::eval::Machine;
 use super::marks::{mark, unmark};
 use crate::jq::syntax::{self, Binary, Kind as Syntax};
 use crate::jq::value::{Val, parse_literal};
+use crate::jq::write::{WriteLimits, measure};
 
 /// Whether a term is constant as it is written, whatever the arguments are.
 pub(super) fn is_literal(term: &syntax::Term) -> bool {
@@ -36,6 +37,8 @@ pub(super) fn join(first: Term, second: Term, at: u32) -> Term {
     match (&first.kind, &second.kind) {
         (Kind::Input, _) => return second,
         (_, Kind::Input) => return first,
+        // what has one output whatever it is
+        (Kind::Const(_) | Kind::Var(_), Kind::Const(_)) => return second,
         _ => {}
     }
     match second.kind {
@@ -85,10 +88,87 @@ pub(super) fn same_dot(steps: &[Step]) -> bool {
     })
 }
 
+/// The constant that a term is, whether it is counted or not.
+pub(super) fn constant_of(term: &Term) -> Option<&Val> {
+    match &term.kind {
+        Kind::Mark(_, inner) => inner.as_const(),
+        _ => term.as_const(),
+    }
+}
+
+/// The sites and the value of a constant.
+pub(super) fn take_constant(term: Term) -> Result<(Vec<u32>, Val), Term> {
+    match term.kind {
+        Kind::Const(value) => Ok((Vec::new(), value)),
+        Kind::Mark(sites, inner) if inner.as_const().is_some() => match inner.kind {
+            Kind::Const(value) => Ok((sites.into(), value)),
+            kind => Err(Term { kind, ..*inner }),
+        },
+        kind => Err(Term { kind, ..term }),
+    }
+}
+
+/// Bytes or items of a value's own level.
+pub(super) fn shallow_size(value: &Val) -> usize {
+    match value {
+        Val::Str(text) => text.len(),
+        Val::Arr(items) => items.len(),
+        Val::Obj(members) => members.len(),
+        _ => 1,
+    }
+}
+
+/// Whether a constant may be added to another: sums of sums would grow without end.
+fn is_addend(value: &Val) -> bool {
+    match value {
+        Val::Arr(items) => items.len() <= 4096,
+        Val::Obj(members) => members.len() <= 65_536,
+        other => is_short(other),
+    }
+}
+
+/// Whether a constant may be computed with, however often it is named.
+fn is_short(value: &Val) -> bool {
+    match value {
+        Val::Null | Val::Bool(_) | Val::Int(_) | Val::Float(_) => true,
+        other => measure(other, WriteLimits { depth: 256, bytes: 4096 }).is_ok(),
+    }
+}
+
 /// Computes what is constant. An error stays for the run.
-pub(super) fn fold(mut term: Term) -> Term {
+pub(super) fn fold(term: Term) -> Term {
+    let mut term = decide(term);
     let sites = unmark(&mut term);
     mark(sites, fold_unmarked(term))
+}
+
+/// `and`, `or` and `//` whose left side is known.
+fn decide(term: Term) -> Term {
+    let (Kind::And(left, right) | Kind::Or(left, right) | Kind::Alternative(left, right)) = &term.kind else {
+        return term;
+    };
+    let Some(is_true) = constant_of(left).map(Val::is_truthy) else { return term };
+    let is_known = constant_of(right).is_some();
+    let at = term.at;
+    let operand = |left: Term, right: Term| match (take_constant(left), take_constant(right)) {
+        (Ok((mut sites, _)), Ok((more, value))) => {
+            sites.extend(more);
+            mark(sites, Term::new(Kind::Const(Val::Bool(value.is_truthy())), at))
+        }
+        (Ok((sites, value)), Err(_)) => mark(sites, Term::new(Kind::Const(Val::Bool(value.is_truthy())), at)),
+        (Err(term), _) => term,
+    };
+    match term.kind {
+        Kind::And(left, _) if !is_true => operand(*left, Term::new(Kind::Input, at)),
+        Kind::Or(left, _) if is_true => operand(*left, Term::new(Kind::Input, at)),
+        Kind::And(left, right) | Kind::Or(left, right) if is_known => operand(*left, *right),
+        Kind::Alternative(left, _) if is_true => *left,
+        Kind::Alternative(left, right) => match take_constant(*left) {
+            Ok((sites, _)) => mark(sites, *right),
+            Err(left) => left,
+        },
+        kind => Term { kind, ..term },
+    }
 }
 
 fn fold_unmarked(term: Term) -> Term {
@@ -102,18 +182,26 @@ fn fold_unmarked(term: Term) -> Term {
         Kind::Object(members) => members.iter().all(|(key, value)| is_const(key) && is_const(value)),
         Kind::Negate(inner) => is_const(inner),
         Kind::Binary(operator, left, right) => {
-            // a multiplied string may be long
-            is_const(left) && is_const(right) && *operator != Binary::Multiply
+            let is_bounded = |term: &Term| match operator {
+                // a multiplied string may be long
+                Binary::Multiply => false,
+                Binary::Add => term.as_const().is_some_and(is_addend),
+                // what is shared is walked over wherever it stands
+                _ => term.as_const().is_some_and(is_short),
+            };
+            is_bounded(left) && is_bounded(right)
         }
         Kind::Text(_, parts) => parts.iter().all(|part| match part {
             TextPart::Text(_) => true,
-            TextPart::Term(term) => is_const(term),
+            TextPart::Term(term) => term.as_const().is_some_and(is_short),
         }),
         Kind::Path(head, steps) => {
             is_const(head)
                 && steps.iter().all(|step| match &step.kind {
                     StepKind::Key(_) => !step.is_optional,
-                    StepKind::Index(term) => is_const(term) && !step.is_optional,
+                    StepKind::Index(term) => {
+                        !step.is_optional && term.as_const().is_some_and(|key| !key.is_array())
+                    }
                     _ => false,
                 })
         }

@@ -1,10 +1,10 @@
 //! Deletions: of paths, and downwards where the paths can be followed so.
 
-use super::code::{Doomed, Kind, Outputs, Special, StepKind, Term};
+use super::code::{Doomed, Kind, Outputs, Special, StepKind, Term, type_bit};
 use super::eval::Machine;
 use super::update::release;
 use crate::jq::budget;
-use crate::jq::value::{self, Exn, Obj, Str, Val};
+use crate::jq::value::{self, Exn, Obj, Str, Type, Val};
 
 /// The value without what stands at `paths`, all meant as the value is now.
 pub(super) fn delete(value: Val, paths: Vec<Vec<Val>>) -> Result<Val, Exn> {
@@ -96,6 +96,70 @@ fn is_leaf(doomed: &Doomed) -> bool {
     doomed.whole && doomed.members.is_empty() && doomed.children.is_none() && doomed.guarded.is_empty()
 }
 
+impl Doomed {
+    /// Finds out beforehand what is the same for each value.
+    pub(super) fn prepare(&mut self) {
+        self.members.iter_mut().for_each(|(_, below)| below.prepare());
+        self.children.iter_mut().for_each(|below| below.prepare());
+        self.guarded.iter_mut().for_each(|(_, below)| below.prepare());
+        self.marks = self.members.iter().map(|(key, _)| value::fingerprint(key.as_bytes())).collect();
+        self.is_calm = self.is_clear_at_null();
+    }
+
+    /// Whether nothing is to be done and nothing can fail where there is null.
+    fn is_clear_at_null(&self) -> bool {
+        let mut active = vec![self];
+        let mut at = 0;
+        while let Some(next) = active.get(at).copied() {
+            at += 1;
+            for (condition, below) in &next.guarded {
+                match verdict_at_null(condition) {
+                    Some(true) => active.push(below),
+                    Some(false) => {}
+                    None => return false,
+                }
+            }
+        }
+        let goes_deeper = active.iter().any(|doomed| !doomed.members.is_empty());
+        let is_whole = active.iter().any(|doomed| doomed.whole);
+        active.iter().all(|doomed| doomed.children.is_none())
+            && !(goes_deeper && is_whole)
+            && active.iter().flat_map(|doomed| &doomed.members).all(|(_, below)| below.is_calm)
+    }
+
+    /// Whether it is nothing but conditions.
+    fn is_guard(&self) -> bool {
+        !self.whole && self.members.is_empty() && self.children.is_none()
+    }
+
+    fn member(&self, mark: u64, key: &[u8]) -> Option<&Doomed> {
+        let mut marks = self.marks.iter().zip(&self.members);
+        let found = marks.find(|(this, (name, _))| **this == mark && name.as_bytes() == key);
+        found.map(|(_, (_, below))| below)
+    }
+}
+
+/// Whether a condition holds for null, if that is plain to see.
+fn verdict_at_null(condition: &Term) -> Option<bool> {
+    match &condition.kind {
+        Kind::Const(value) => Some(value.is_truthy()),
+        Kind::Input => Some(false),
+        Kind::Is(types) => Some(types & type_bit(Type::Null) != 0),
+        Kind::And(left, right) => match verdict_at_null(left)? {
+            true => verdict_at_null(right),
+            false => Some(false),
+        },
+        Kind::Or(left, right) => match verdict_at_null(left)? {
+            true => Some(true),
+            false => verdict_at_null(right),
+        },
+        _ => None,
+    }
+}
+
+/// Members that an object has room for while things are deleted from it.
+const USUAL: usize = 16;
+
 /// What became of a value that something of was deleted.
 enum Pruned {
     Kept(Val),
@@ -121,6 +185,22 @@ impl<'p> Machine<'p> {
 
     fn prune_all(&mut self, doomed: &[&'p Doomed], frame: usize, value: &Val) -> Result<Pruned, Exn> {
         value::guard();
+        if let [only] = doomed
+            && only.is_guard()
+            && let [(condition, below)] = only.guarded.as_slice()
+        {
+            // as a rule there is one condition, and the value goes if it holds
+            if condition.outputs.get() == Outputs::Many {
+                return Ok(Pruned::Unclear);
+            }
+            return match self.verdict(condition, frame, value) {
+                Ok(Some(true)) if is_leaf(below) => Ok(Pruned::Gone),
+                Ok(Some(true)) => self.prune_all(&[below], frame, value),
+                Ok(_) => Ok(Pruned::Kept(value.clone())),
+                Err(error) if error.is_error() => Ok(Pruned::Unclear),
+                Err(other) => Err(other),
+            };
+        }
         let mut active: Vec<&'p Doomed> = Vec::new();
         let mut all = doomed;
         if doomed.iter().any(|doomed| !doomed.guarded.is_empty()) {
@@ -183,13 +263,14 @@ impl<'p> Machine<'p> {
     fn prune_object(&mut self, doomed: &[&'p Doomed], frame: usize, value: &Val) -> Result<Pruned, Exn> {
         let wanted: usize = doomed.iter().map(|doomed| doomed.members.len()).sum();
         let mut found = 0;
-        let mut kept: Vec<(Str, Val)> = Vec::new();
+        let mut kept: Vec<(Str, Val)> = Vec::with_capacity(USUAL);
         let mut outcome = Ok(true);
-        let mut below: Vec<&'p Doomed> = Vec::new();
+        let mut below: Vec<&'p Doomed> = Vec::with_capacity(doomed.len() * 2);
         let mut member = |this: &mut Self, key: &[u8], name: &dyn Fn() -> Str, value: &dyn Fn() -> Val| {
             below.clear();
+            let mark = value::fingerprint(key);
             for doomed in doomed {
-                if let Some((_, member)) = doomed.members.iter().find(|(this, _)| this.as_bytes() == key) {
+                if let Some(member) = doomed.member(mark, key) {
                     found += 1;
                     below.push(member);
                 }
@@ -223,8 +304,7 @@ impl<'p> Machine<'p> {
         if found < wanted {
             // what is not there is null, and what is below null may be an error
             for (key, below) in doomed.iter().flat_map(|doomed| &doomed.members) {
-                let is_missing = matches!(value.member(key)?, Val::Null);
-                if is_missing && !is_leaf(below) {
+                if !below.is_calm && matches!(value.member(key)?, Val::Null) {
                     let nothing = self.prune_all(&[below], frame, &Val::Null)?;
                     if matches!(nothing, Pruned::Unclear) {
                         return Ok(Pruned::Unclear);

@@ -143,8 +143,7 @@ impl<'p> Machine<'p> {
                             this.each(if holds { then } else { otherwise }, frame, input.lend(), out)
                         });
                     }
-                    let Some(value) = self.maybe(condition, frame, input.lend())? else { return Ok(()) };
-                    let holds = value.is_truthy();
+                    let Some(holds) = self.verdict(condition, frame, input.get())? else { return Ok(()) };
                     term = if holds { then } else { otherwise };
                 }
                 Kind::Try(body, catch) => {
@@ -294,6 +293,7 @@ impl<'p> Machine<'p> {
                 | Kind::Var(_)
                 | Kind::Array(_)
                 | Kind::Record(..)
+                | Kind::Is(_)
                 | Kind::Break(_)
                 | Kind::Update(..)
                 | Kind::Entries { .. } => {

@@ -9,7 +9,7 @@
 //! A call in tail position takes the place of its caller's frame where that belongs to the same
 //! activation, so loops written as recursion need no stack.
 
-use super::code::{Arg, Code, Kind, Outputs, Slot, Term, TextPart};
+use super::code::{Arg, Code, Kind, Outputs, Slot, Step, StepKind, Term, TextPart, type_bit};
 use crate::jq::budget;
 use crate::jq::syntax::Binary;
 use crate::jq::value::{self, Cause, Exn, Obj, Raised, Val};
@@ -62,6 +62,8 @@ pub(in crate::jq) struct Machine<'p> {
     pub(super) code: &'p Code,
     pub(super) stack: &'p mut Vec<Entry>,
     labels: u64,
+    /// What is not there.
+    null: Val,
 }
 
 impl<'p> Machine<'p> {
@@ -75,7 +77,7 @@ impl<'p> Machine<'p> {
         stack.push(Entry::Link(0));
         stack.extend(variables.into_iter().map(Entry::Val));
         stack.resize_with(code.slots, || Entry::Val(Val::Null));
-        Machine { code, stack, labels: 0 }
+        Machine { code, stack, labels: 0, null: Val::Null }
     }
 
     /// Runs the program.
@@ -140,7 +142,21 @@ impl<'p> Machine<'p> {
         if term.outputs.get() != Outputs::Many {
             return self.maybe(term, frame, input);
         }
-        self.first_of(|this, out| this.each(term, frame, input, out))
+        match &term.kind {
+            Kind::Comma(terms) => {
+                for term in terms {
+                    let found = self.first(term, frame, input.lend())?;
+                    if found.is_some() {
+                        return Ok(found);
+                    }
+                }
+                Ok(None)
+            }
+            Kind::Pipe(source, then) if then.outputs.get() != Outputs::Many => {
+                self.first_through(source, then, frame, input)
+            }
+            _ => self.first_of(|this, out| this.each(term, frame, input, out)),
+        }
     }
 
     /// The first output of what calls back with each.
@@ -168,8 +184,38 @@ impl<'p> Machine<'p> {
                 Entry::Val(value) => Some(value),
                 _ => None,
             },
+            Kind::Path(head, steps) => self.peek_path(head, steps, frame, input),
             _ => None,
         }
+    }
+
+    /// What members of objects that the program made lead to, where it lies.
+    #[inline]
+    pub(super) fn peek_path<'v>(
+        &'v self,
+        head: &'v Term,
+        steps: &[Step],
+        frame: usize,
+        input: &'v Val,
+    ) -> Option<&'v Val> {
+        let mut at = match &head.kind {
+            Kind::Input => input,
+            Kind::Const(value) => value,
+            Kind::Var(slot) => match self.entry(frame, *slot) {
+                Entry::Val(value) => value,
+                _ => return None,
+            },
+            _ => return None,
+        };
+        for step in steps {
+            let StepKind::Key(key) = &step.kind else { return None };
+            at = match at {
+                Val::Obj(members) => members.value_of(key).unwrap_or(&self.null),
+                Val::Null => at,
+                _ => return None,
+            };
+        }
+        Some(at)
     }
 
     /// Whether the output of a condition is true.
@@ -190,6 +236,11 @@ impl<'p> Machine<'p> {
             Kind::Or(left, right) => match self.verdict(left, frame, input)? {
                 Some(false) => self.verdict(right, frame, input),
                 other => Ok(other),
+            },
+            Kind::Is(types) => Ok(Some(types & type_bit(input.kind()) != 0)),
+            Kind::Pipe(first, second) => match self.maybe(first, frame, In::Ref(input))? {
+                Some(value) => self.verdict(second, frame, &value),
+                None => Ok(None),
             },
             _ => {
                 if let Some(value) = self.peek(condition, frame, input) {
@@ -270,24 +321,9 @@ impl<'p> Machine<'p> {
                 Kind::Array(None) => Val::arr(Vec::new()),
                 Kind::Array(Some(inner)) => self.collect(inner, frame, input.get())?,
                 Kind::Record(members, is_pruned) => {
-                    let mut entries = Vec::with_capacity(members.len());
-                    for (key, value) in members {
-                        let value = self.one(value, frame, input.lend())?;
-                        if !(*is_pruned && matches!(value, Val::Null)) {
-                            entries.push((key.clone(), value));
-                        }
-                    }
-                    Val::obj(Obj::from_distinct(entries))
+                    return self.record(members, *is_pruned, frame, input.get());
                 }
-                Kind::Object(members) => {
-                    let mut object = Obj::new();
-                    for (key, value) in members {
-                        let Some(key) = self.maybe(key, frame, input.lend())? else { return Ok(None) };
-                        let Some(value) = self.maybe(value, frame, input.lend())? else { return Ok(None) };
-                        insert(&mut object, key, value).map_err(|error| place(error, term))?;
-                    }
-                    Val::obj(object)
-                }
+                Kind::Object(members) => return self.object(members, frame, input.get(), term),
                 Kind::Negate(inner) => match self.maybe(inner, frame, input)? {
                     Some(value) => value.negate().map_err(|error| place(error, term))?,
                     None => return Ok(None),
@@ -298,33 +334,17 @@ impl<'p> Machine<'p> {
                         None => return Ok(None),
                     }
                 }
+                Kind::Binary(Binary::Add, ..) => return self.sum(term, frame, input),
                 Kind::Binary(operator, left, right) => {
                     let Some(right) = self.maybe(right, frame, input.lend())? else { return Ok(None) };
                     let Some(left) = self.maybe(left, frame, input)? else { return Ok(None) };
                     compute(*operator, left, &right).map_err(|error| place(error, term))?
                 }
-                Kind::And(left, right) => {
-                    let Some(value) = self.maybe(left, frame, input.lend())? else { return Ok(None) };
-                    if value.is_truthy() {
-                        match self.maybe(right, frame, input)? {
-                            Some(value) => Val::Bool(value.is_truthy()),
-                            None => return Ok(None),
-                        }
-                    } else {
-                        Val::Bool(false)
-                    }
-                }
-                Kind::Or(left, right) => {
-                    let Some(value) = self.maybe(left, frame, input.lend())? else { return Ok(None) };
-                    if value.is_truthy() {
-                        Val::Bool(true)
-                    } else {
-                        match self.maybe(right, frame, input)? {
-                            Some(value) => Val::Bool(value.is_truthy()),
-                            None => return Ok(None),
-                        }
-                    }
-                }
+                Kind::And(..) | Kind::Or(..) => match self.verdict(term, frame, input.get())? {
+                    Some(verdict) => Val::Bool(verdict),
+                    None => return Ok(None),
+                },
+                Kind::Is(types) => Val::Bool(types & type_bit(input.get().kind()) != 0),
                 Kind::Alternative(left, right) => match self.maybe(left, frame, input.lend()) {
                     Ok(Some(value)) if value.is_truthy() => value,
                     Err(error) if !error.is_error() => return Err(error),
@@ -334,17 +354,7 @@ impl<'p> Machine<'p> {
                     }
                 },
                 Kind::Text(format, parts) => {
-                    // from the last part to the first, as jq does: that is where an error shows
-                    let mut values = Vec::with_capacity(parts.len());
-                    for part in parts.iter().rev() {
-                        if let TextPart::Term(inner) = part {
-                            match self.maybe(inner, frame, input.lend())? {
-                                Some(value) => values.push(value),
-                                None => return Ok(None),
-                            }
-                        }
-                    }
-                    text(*format, parts, values).map_err(|error| place(error, term))?
+                    return self.interpolated(*format, parts, frame, input.get(), term);
                 }
                 Kind::If(condition, then, otherwise) => {
                     let Some(holds) = self.verdict(condition, frame, input.get())? else { return Ok(None) };
@@ -413,52 +423,12 @@ impl<'p> Machine<'p> {
                     term = &self.code.functions[*function].body;
                     continue;
                 }
-                Kind::Native(native, args) => {
-                    budget::at(term.at);
-                    budget::tick();
-                    budget::work(input.get().weight());
-                    let result = match &args[..] {
-                        [] => (native.run)(input.own(), &[]),
-                        [only] => {
-                            let Some(only) = self.maybe(only, frame, input.lend())? else { return Ok(None) };
-                            (native.run)(input.own(), &[only])
-                        }
-                        args => {
-                            let mut values = Vec::with_capacity(args.len());
-                            // from the last to the first, as jq does
-                            for arg in args.iter().rev() {
-                                match self.maybe(arg, frame, input.lend())? {
-                                    Some(value) => values.push(value),
-                                    None => return Ok(None),
-                                }
-                            }
-                            values.reverse();
-                            (native.run)(input.own(), &values)
-                        }
-                    };
-                    result.map_err(|error| place(error, term))?
-                }
+                Kind::Native(native, args) => return self.native(native, args, frame, input, term),
                 Kind::Special(special, args) => {
                     return self.special(*special, args, frame, input, term);
                 }
-                Kind::Assign(path, value) => {
-                    let Some(value) = self.maybe(value, frame, input.lend())? else { return Ok(None) };
-                    self.update(path, frame, input.own(), &mut |_, _| Ok(Some(value.clone())))?
-                }
-                Kind::Update(path, body) => self.update(path, frame, input.own(), &mut |this, value| {
-                    this.first(body, frame, In::Own(value))
-                })?,
-                Kind::Arithmetic(operator, path, value) => {
-                    let Some(value) = self.maybe(value, frame, input.lend())? else { return Ok(None) };
-                    self.update(path, frame, input.own(), &mut |_, old| {
-                        compute(*operator, old, &value).map(Some).map_err(|error| place(error, term))
-                    })?
-                }
-                Kind::Default(path, value) => {
-                    let Some(value) = self.maybe(value, frame, input.lend())? else { return Ok(None) };
-                    self.update(path, frame, input.own(), &mut |_, old| {
-                        Ok(Some(if old.is_truthy() { old } else { value.clone() }))
-                    })?
+                Kind::Assign(..) | Kind::Update(..) | Kind::Arithmetic(..) | Kind::Default(..) => {
+                    return self.updated(term, frame, input);
                 }
                 Kind::Entries { key, value, keep } => {
                     return self.entries(*key, *value, keep, frame, input.own(), term).map(Some);

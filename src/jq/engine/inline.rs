@@ -11,8 +11,11 @@ use super::scope::{Binding, Node, Scope, find, push};
 use crate::jq::syntax::{self, Def, Kind as Syntax, Span};
 use crate::jq::value::Val;
 
-/// Terms beyond which functions are called rather than inlined.
+/// Terms beyond which functions are called rather than inlined, unless they come to a constant.
 const MAX_TERMS: usize = 20_000;
+
+/// Terms made on the way to those and to constants beyond which nothing is inlined any more.
+const MAX_MADE: usize = 200_000;
 
 /// Functions inlined into each other.
 const MAX_INLINED: usize = 60;
@@ -205,24 +208,32 @@ impl<'a> Lowerer<'a> {
                 let slot = Slot { up: self.level - level, slot: *slot };
                 self.make(Kind::Var(slot), span)
             }
-            Binding::Function { def, file, level, compiled, is_recursive } => {
+            Binding::Function { def, file, level, compiled, is_recursive, .. } => {
                 // inside the prelude everything stands where the prelude was called
                 let stand_in = match *file {
                     PRELUDE_FILE => Some(self.place(span)),
                     _ => None,
                 };
-                let is_inlined =
-                    self.is_generous && !is_recursive && self.terms < MAX_TERMS && self.inlined < MAX_INLINED;
+                if let Some(constant) = self.share(node) {
+                    return constant;
+                }
+                let may_go_on =
+                    !is_recursive && self.inlined < MAX_INLINED && self.made + self.effort < MAX_MADE;
+                let has_room = self.is_generous && self.terms < MAX_TERMS;
+                let is_inlined = may_go_on && (has_room || self.may_be_constant(node, args, scope));
                 if !is_inlined {
                     return self
                         .call_function(node, def, *file, *level, compiled, args, scope, span, stand_in);
                 }
                 self.inlined += 1;
+                let errors = self.undefined.len();
                 let mut inner = Some(node.clone());
                 let term = self.inline(def, *file, args, scope, &mut inner, 0, span, stand_in);
                 self.inlined -= 1;
+                self.keep(node, &term, errors);
                 term
             }
+            Binding::Const { value, .. } => self.make(Kind::Const(value.clone()), span),
             // no other binding is found by the name of a function
             _ => self.make(Kind::Const(Val::Null), span),
         }

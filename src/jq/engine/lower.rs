@@ -5,18 +5,17 @@
 //! runs. One that calls itself, and one that would make the code too long, becomes a function with
 //! frames of its own.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::code::{Code, Function, Kind, Outputs, Place, Slot, Step, StepKind, Term, TextPart};
-use super::constant::{extend, fold, is_literal, join, number};
+use super::code::{Code, Function, Kind, Place, Slot, Step, StepKind, Term, TextPart};
+use super::constant::{constant_of, extend, fold, is_literal, join, number, shallow_size};
 use super::inline::SPECIALS;
 use super::native::Native;
 use super::natives::{self, format};
 use super::scope::{Binding, Scope, calls, push};
 use super::sites::{SiteKind, Sites};
-use super::special::is_not_null;
 use crate::jq::syntax::{self, Def, Kind as Syntax, Part, Span};
 use crate::jq::value::{Str, Val};
 
@@ -72,6 +71,9 @@ pub(in crate::jq) fn known_functions() -> Vec<(&'static str, usize)> {
 /// Terms that a program may be made of.
 const MAX_CODE: usize = 400_000;
 
+/// Terms of the syntax that are looked at to see whether what is not inlined may be constant.
+const MAX_LOOKS: usize = 1_000_000;
+
 /// Turns a loaded program into code. `variables` are bound to constants. What a run is given is in
 /// slot 1: `$meta`, or an object whose members are the variables `given`.
 ///
@@ -115,13 +117,17 @@ fn lower_once(
         inlined: 0,
         is_generous,
         terms: 0,
+        made: 0,
+        effort: 0,
+        fuel: MAX_LOOKS,
         wants_meta: false,
         entry: None,
         undefined: Vec::new(),
     };
     let mut scope = None;
     for (name, value) in variables {
-        scope = push(scope, Binding::Const { name: (*name).to_owned(), value: value.clone() });
+        let (name, value) = ((*name).to_owned(), value.clone());
+        scope = push(scope, Binding::Const { name, value, is_callable: false });
     }
     match given {
         None => {
@@ -154,7 +160,7 @@ fn lower_once(
         hits: vec![Cell::new(0); sites.map_or(0, Sites::len)].into(),
     };
     code.count_outputs();
-    code.make_records();
+    code.refine();
     Ok(code)
 }
 
@@ -178,8 +184,14 @@ pub(super) struct Lowerer<'a> {
     pub(super) inlined: usize,
     /// Whether functions are inlined, and terms lowered more than once to see which way is better.
     pub(super) is_generous: bool,
-    /// Terms made so far.
+    /// Terms that there are so far. What became part of a constant is none.
     pub(super) terms: usize,
+    /// Terms made so far.
+    pub(super) made: usize,
+    /// What constants took to compute, in terms that would have been made in that time.
+    pub(super) effort: usize,
+    /// Terms of the syntax that may still be looked at to see whether they may be constant.
+    pub(super) fuel: usize,
     pub(super) wants_meta: bool,
     /// While the input is the entry of a `with_entries`: its two slots, and whether it was used
     /// other than through them.
@@ -202,6 +214,7 @@ impl<'a> Lowerer<'a> {
     pub(super) fn make(&mut self, kind: Kind, span: Span) -> Term {
         let at = self.place(span);
         self.terms += 1;
+        self.made += 1;
         Term::new(kind, at)
     }
 
@@ -262,6 +275,8 @@ impl<'a> Lowerer<'a> {
             level: self.level,
             compiled: Cell::new(None),
             is_recursive: calls(&def.body, &def.name, def.params.len()),
+            shared: OnceCell::new(),
+            may_fold: Cell::new(None),
         };
         push(scope, binding)
     }
@@ -282,8 +297,21 @@ impl<'a> Lowerer<'a> {
     }
 
     pub(super) fn term(&mut self, term: &'a syntax::Term, scope: &Scope<'a>) -> Term {
+        let before = self.terms;
+        let lowered = self.lowered(term, scope);
+        if let Some(value) = constant_of(&lowered) {
+            // what it was made of is gone
+            self.terms = self.terms.min(before + 1);
+            if matches!(term.kind, Syntax::Binary(..) | Syntax::String { .. }) {
+                self.effort += shallow_size(value) / 16;
+            }
+        }
+        lowered
+    }
+
+    fn lowered(&mut self, term: &'a syntax::Term, scope: &Scope<'a>) -> Term {
         let span = term.span;
-        if self.terms > MAX_CODE {
+        if self.made > MAX_CODE {
             // told once; nothing of it will run
             if self.undefined.last().is_none_or(|last| last.what != Missing::Room) {
                 return self.missing(span, Missing::Room);
@@ -440,7 +468,7 @@ impl<'a> Lowerer<'a> {
                     let step = Step { kind: StepKind::Key(Str::new(name)), is_optional: false, at };
                     return self.make(Kind::Path(Box::new(given), [step].into()), span);
                 }
-                Binding::Const { name: this, value } if this == name => {
+                Binding::Const { name: this, value, .. } if this == name => {
                     let value = value.clone();
                     return self.make(Kind::Const(value), span);
                 }
@@ -610,42 +638,5 @@ impl Term {
     /// Counts outputs where no function is called.
     pub(super) fn settle_alone(&self) {
         while self.settle(&[]) {}
-    }
-
-    /// Makes records of the objects whose keys are constant and whose values have one output each.
-    pub(super) fn make_records(&mut self) {
-        self.children_mut(&mut Term::make_records);
-        if let Kind::Pipe(first, second) = &mut self.kind
-            && let (Kind::Record(members, _), Kind::Entries { value, keep, .. }) =
-                (&mut first.kind, &second.kind)
-            && is_not_null(keep, *value)
-        {
-            // what would be taken out again is not put in
-            self.kind = Kind::Record(std::mem::take(members), true);
-            return;
-        }
-        let Kind::Object(members) = &mut self.kind else { return };
-        let mut keys: Vec<&Str> = Vec::with_capacity(members.len());
-        for (key, value) in members.iter() {
-            match key.as_const() {
-                Some(Val::Str(name)) if value.outputs.get() == Outputs::One && !keys.contains(&name) => {
-                    keys.push(name);
-                }
-                _ => return,
-            }
-        }
-        let members = std::mem::take(members).into_vec().into_iter().map(|(key, value)| match key.kind {
-            Kind::Const(Val::Str(name)) => (name, value),
-            _ => (Str::EMPTY, value),
-        });
-        self.kind = Kind::Record(members.collect(), false);
-    }
-}
-
-impl Code {
-    pub(super) fn make_records(&mut self) {
-        self.main.make_records();
-        self.closures.iter_mut().for_each(Term::make_records);
-        self.functions.iter_mut().for_each(|function| function.body.make_records());
     }
 }

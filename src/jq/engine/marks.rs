@@ -3,7 +3,8 @@
 //! A mark is a term of its own around the one that it counts. It is there only if coverage is counted;
 //! code without it runs as if there were no such thing.
 
-use super::code::{Kind, Place, Term};
+use super::code::{Kind, Place, StepKind, Term, TextPart};
+use super::constant::{constant_of, take_constant};
 use super::lower::Lowerer;
 use super::scope::Scope;
 use super::sites::{SiteKind, is_chain};
@@ -85,6 +86,11 @@ impl<'a> Lowerer<'a> {
         let lowered = self.term(then, scope);
         let then = self.marked(first, then.span, lowered);
         let otherwise = self.branch(rest, SiteKind::Elif, otherwise, scope, span);
+        // of a condition that is known only one way is left
+        let condition = match take_constant(condition) {
+            Ok((sites, verdict)) => return mark(sites, if verdict.is_truthy() { then } else { otherwise }),
+            Err(condition) => condition,
+        };
         self.make(Kind::If(Box::new(condition), Box::new(then), Box::new(otherwise)), span)
     }
 
@@ -109,8 +115,8 @@ pub(super) fn mark(sites: Vec<u32>, term: Term) -> Term {
     Term::new(Kind::Mark(sites, term), at)
 }
 
-/// Takes the marks from the constants that an array or object is made of, if it is made of nothing
-/// else: whoever reaches it reaches them all.
+/// Takes the marks from the constants that a term is made of, if it is made of nothing else: whoever
+/// reaches it reaches them all.
 pub(super) fn unmark(term: &mut Term) -> Vec<u32> {
     let is_fixed = |term: &Term| match &term.kind {
         Kind::Mark(_, inner) => inner.as_const().is_some(),
@@ -123,10 +129,30 @@ pub(super) fn unmark(term: &mut Term) -> Vec<u32> {
             _ => return Vec::new(),
         },
         Kind::Object(members) => {
-            if members.iter().any(|(key, _)| !matches!(key.as_const(), Some(Val::Str(_)))) {
+            if members.iter().any(|(key, _)| !matches!(constant_of(key), Some(Val::Str(_)))) {
                 return Vec::new();
             }
-            members.iter_mut().map(|(_, value)| value).collect()
+            members.iter_mut().flat_map(|(key, value)| [key, value]).collect()
+        }
+        Kind::Negate(inner) => vec![inner],
+        Kind::Binary(_, left, right) => vec![left, right],
+        Kind::Text(_, parts) => {
+            let terms = parts.iter_mut().filter_map(|part| match part {
+                TextPart::Text(_) => None,
+                TextPart::Term(term) => Some(term),
+            });
+            terms.collect()
+        }
+        Kind::Path(head, steps) => {
+            let mut parts = vec![&mut **head];
+            for step in steps {
+                match &mut step.kind {
+                    StepKind::Key(_) if !step.is_optional => {}
+                    StepKind::Index(key) if !step.is_optional => parts.push(key),
+                    _ => return Vec::new(),
+                }
+            }
+            parts
         }
         _ => return Vec::new(),
     };

@@ -3,6 +3,7 @@
 use super::code::{Fold, Kind, Pattern, Patterns, Term};
 use super::constant::is_literal;
 use super::lower::{Lowerer, Missing};
+use super::marks::mark;
 use super::scope::{Binding, Scope, push};
 use crate::jq::syntax::{self, Span};
 use crate::jq::value::{Val, clip};
@@ -53,9 +54,13 @@ impl<'a> Lowerer<'a> {
     ) -> Term {
         let name = name.to_owned();
         match source.kind {
-            Kind::Const(value) if !is_callable => {
-                let scope = push(scope.clone(), Binding::Const { name, value });
+            Kind::Const(value) => {
+                let scope = push(scope.clone(), Binding::Const { name, value, is_callable });
                 body(self, &scope)
+            }
+            Kind::Mark(sites, inner) if inner.as_const().is_some() => {
+                let body = self.bind_to(*inner, &name, is_callable, scope, span, body);
+                mark(sites.into(), body)
             }
             Kind::Var(slot) => {
                 let level = self.level - slot.up;

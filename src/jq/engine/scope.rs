@@ -1,6 +1,6 @@
 //! Names and what they stand for, innermost first.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 use crate::jq::syntax::{self, Def, Kind as Syntax};
@@ -15,6 +15,10 @@ pub(super) enum Binding<'a> {
         /// Number of its function, once it has one.
         compiled: Cell<Option<usize>>,
         is_recursive: bool,
+        /// What it comes to, if that is a constant; known once it was called.
+        shared: OnceCell<Shared>,
+        /// Whether it may come to a constant, given constant arguments; known once that was asked.
+        may_fold: Cell<Option<bool>>,
     },
     /// A parameter of an inlined function: the argument, and where it is written.
     Argument {
@@ -39,6 +43,7 @@ pub(super) enum Binding<'a> {
     Const {
         name: String,
         value: Val,
+        is_callable: bool,
     },
     /// A member of the object in slot 1, which each run is given.
     Given {
@@ -60,6 +65,14 @@ pub(super) enum Binding<'a> {
     },
     /// Where the names of a module begin.
     Start,
+}
+
+/// A constant that all calls of a definition share.
+pub(super) struct Shared {
+    pub(super) value: Val,
+    pub(super) at: u32,
+    /// Sites that are reached with it.
+    pub(super) sites: Box<[u32]>,
 }
 
 pub(super) struct Node<'a> {
@@ -108,7 +121,8 @@ pub(super) fn find<'a>(scope: &Scope<'a>, name: &str, arity: usize) -> Scope<'a>
             Binding::Argument { name: this, .. } | Binding::Closure { name: this, .. } => {
                 arity == 0 && *this == name
             }
-            Binding::Var { name: this, is_callable: true, .. } => arity == 0 && this == name,
+            Binding::Var { name: this, is_callable: true, .. }
+            | Binding::Const { name: this, is_callable: true, .. } => arity == 0 && this == name,
             Binding::Include { names } => {
                 if let Some(found) = find_exported(names, name, arity) {
                     return Some(found);

@@ -163,13 +163,17 @@ impl<'p> Machine<'p> {
         let label = self.fresh_label();
         let result = self.each(&args[0], frame, In::Ref(input), &mut |this, item| {
             budget::tick();
-            this.each(&args[1], frame, In::Own(item), &mut |_, verdict| {
-                if verdict.is_truthy() == wanted {
+            let mut look = |is_true: bool| {
+                if is_true == wanted {
                     found = true;
                     return Err(Raised::new(Cause::Break(label)));
                 }
                 Ok(())
-            })
+            };
+            if args[1].outputs.get() != Outputs::Many {
+                return this.verdict(&args[1], frame, &item)?.map_or(Ok(()), look);
+            }
+            this.each(&args[1], frame, In::Own(item), &mut |_, verdict| look(verdict.is_truthy()))
         });
         ended(result, label)?;
         Ok(found)
@@ -300,11 +304,22 @@ impl<'p> Machine<'p> {
         term: &'p Term,
     ) -> Result<Val, Exn> {
         budget::at(term.at);
+        let is_null_check = is_not_null(keep, value_slot);
+        let mut input = input;
+        if let (true, Val::Obj(object)) = (is_null_check, &mut input)
+            && let Some(members) = std::rc::Rc::get_mut(object)
+        {
+            // nobody else has it: it is changed where it is
+            budget::work(members.len());
+            if members.iter().any(|(_, value)| matches!(value, Val::Null)) {
+                members.retain(|_, value| !matches!(value, Val::Null));
+            }
+            return Ok(input);
+        }
         let Some(members) = input.as_members() else {
             return self.indexed_entries(key_slot, value_slot, keep, frame, &input, term);
         };
         budget::work(members.len());
-        let is_null_check = is_not_null(keep, value_slot);
         let mut kept: Option<Vec<(Str, Val)>> = None;
         for (at, (name, member)) in members.iter().enumerate() {
             let is_kept = if is_null_check {

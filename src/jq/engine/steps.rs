@@ -14,6 +14,9 @@ impl<'p> Machine<'p> {
         frame: usize,
         input: &Val,
     ) -> Result<Option<Val>, Exn> {
+        if let Some(value) = self.peek_path(head, steps, frame, input) {
+            return Ok(Some(value.clone()));
+        }
         let (first, rest) = (&steps[0], &steps[1..]);
         let mut value = match (&first.kind, self.peek(head, frame, input)) {
             // the head lies somewhere: its member is all that is copied

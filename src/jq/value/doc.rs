@@ -5,17 +5,22 @@
 //! in this table: looking up a member walks the keys of one object and skips what is below it,
 //! and what was not changed is copied from the text as it was written.
 
+use std::cell::{Cell, OnceCell};
 use std::collections::HashSet;
 use std::rc::Rc;
 
 use bytes::Bytes;
 
 use super::object::Obj;
+use super::text::fingerprint;
 use super::{Decimal, Str, Val};
 use crate::event::json::{self, JsonError, Scalar, Tape};
 
 /// Members up to which duplicate keys are looked for pair by pair.
 const FEW: u32 = 24;
+
+/// Lookups that are made without an index: most programs that make no more ask for a member or two.
+const FIRST_LOOKUPS: u8 = 4;
 
 /// Validated text and its tokens.
 #[derive(Debug)]
@@ -26,7 +31,13 @@ pub(in crate::jq) struct Doc {
     has_breaks: bool,
     /// Levels of arrays and objects.
     depth: u32,
+    /// Members that were looked for in the outermost object so far, up to a few.
+    lookups: Cell<u8>,
+    keys: OnceCell<Option<Box<[Key]>>>,
 }
+
+/// A key of the outermost object: its fingerprint and its node.
+type Key = (u64, u32);
 
 #[derive(Debug, Clone, Copy)]
 struct Node {
@@ -107,12 +118,26 @@ impl Doc {
             deepest: 0,
         };
         json::scan(&text, max_depth, &mut tape)?;
-        Ok(Rc::new(Doc { text, nodes: tape.nodes, has_breaks: tape.has_breaks, depth: tape.deepest }))
+        Ok(Rc::new(Doc {
+            text,
+            nodes: tape.nodes,
+            has_breaks: tape.has_breaks,
+            depth: tape.deepest,
+            lookups: Cell::new(0),
+            keys: OnceCell::new(),
+        }))
     }
 
     /// A document of one number.
     pub(super) fn number(text: String) -> Rc<Doc> {
-        Rc::new(Doc { text: text.into(), nodes: Vec::new(), has_breaks: false, depth: 0 })
+        Rc::new(Doc {
+            text: text.into(),
+            nodes: Vec::new(),
+            has_breaks: false,
+            depth: 0,
+            lookups: Cell::new(0),
+            keys: OnceCell::new(),
+        })
     }
 
     pub(super) fn text_at(&self, at: u32, len: u32) -> Option<&[u8]> {
@@ -152,7 +177,7 @@ impl Doc {
         let word = u64::from_le_bytes(bytes);
         let length = (node.len - 2).min(7);
         let kept = (1_u64 << (8 * length)) - 1;
-        (word & kept) | u64::from(node.len) << 56
+        (word & kept) | u64::from(node.len - 2) << 56
     }
 
     fn value(self: &Rc<Self>, number: u32) -> Val {
@@ -187,6 +212,35 @@ impl Doc {
         } else {
             unescape(self.content(node)).as_bytes() == key
         }
+    }
+
+    /// The keys of the outermost object, once it pays to have them at hand: from the first few lookups
+    /// on, if they are simple and differ.
+    fn keys(&self) -> Option<&[Key]> {
+        let lookups = self.lookups.get();
+        if lookups < FIRST_LOOKUPS {
+            self.lookups.set(lookups + 1);
+            return None;
+        }
+        self.keys.get_or_init(|| self.collect_keys().map(Vec::into_boxed_slice)).as_deref()
+    }
+
+    fn collect_keys(&self) -> Option<Vec<Key>> {
+        let mut keys: Vec<Key> = Vec::with_capacity(FEW as usize);
+        let (mut number, end) = (1, self.node(0).next);
+        while number < end {
+            let node = self.node(number);
+            if keys.len() == FEW as usize || node.kind != Kind::Scalar(Scalar::Plain) {
+                return None;
+            }
+            let mark = self.fingerprint(node);
+            if keys.iter().any(|(this, _)| *this == mark) {
+                return None;
+            }
+            keys.push((mark, number));
+            number = self.node(number + 1).next;
+        }
+        Some(keys)
     }
 
     /// The path to the token at a byte of the text, as a person writes it.
@@ -317,6 +371,11 @@ impl Raw {
         self.node().kind == Kind::Object
     }
 
+    /// Whether there is nothing in it.
+    pub(in crate::jq) fn is_empty(&self) -> bool {
+        self.node().next == self.node + 1
+    }
+
     /// The same text of the same document.
     pub(in crate::jq) fn is_same(&self, other: &Raw) -> bool {
         Rc::ptr_eq(&self.doc, &other.doc) && self.node == other.node
@@ -363,6 +422,13 @@ impl Raw {
 
     /// The member of an object. Of members with one key the last counts.
     pub(in crate::jq) fn get(&self, key: &[u8]) -> Option<Val> {
+        if self.node == 0
+            && let Some(keys) = self.doc.keys()
+        {
+            let mark = fingerprint(key);
+            let (_, found) = keys.iter().find(|(this, _)| *this == mark)?;
+            return self.doc.key_is(self.doc.node(*found), key).then(|| self.doc.value(found + 1));
+        }
         let object = self.node();
         let mut found = None;
         let mut number = self.node + 1;

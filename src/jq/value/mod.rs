@@ -28,7 +28,7 @@ pub(in crate::jq) use number::{append_float, append_number_identity, is_nan, par
 pub(in crate::jq) use object::Obj;
 pub(in crate::jq) use ops::{Slice, merge, no_iteration, split};
 pub(in crate::jq) use order::{equal, less, less_or_equal, order};
-pub(in crate::jq) use text::Str;
+pub(in crate::jq) use text::{Str, fingerprint};
 
 /// A JSON value, and the numbers jq computes with that JSON does not have.
 #[derive(Clone)]
@@ -89,6 +89,9 @@ pub(in crate::jq) enum Type {
 }
 
 impl Type {
+    pub(in crate::jq) const ALL: [Type; 7] =
+        [Type::Null, Type::False, Type::True, Type::Number, Type::String, Type::Array, Type::Object];
+
     pub(in crate::jq) fn name(self) -> &'static str {
         match self {
             Type::Null => "null",
@@ -181,6 +184,16 @@ impl Val {
         match self {
             Val::Obj(_) => true,
             Val::Raw(raw) => raw.is_object(),
+            _ => false,
+        }
+    }
+
+    /// Whether it is an array or object with nothing in it.
+    pub(in crate::jq) fn is_hollow(&self) -> bool {
+        match self {
+            Val::Arr(items) => items.is_empty(),
+            Val::Obj(members) => members.len() == 0,
+            Val::Raw(raw) => raw.is_empty(),
             _ => false,
         }
     }

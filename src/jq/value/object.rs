@@ -51,6 +51,33 @@ impl Obj {
         }
     }
 
+    /// Where a key stands.
+    #[inline]
+    fn place_of(&self, key: &Str) -> Option<usize> {
+        match &self.index {
+            None => self.entries.iter().position(|(k, _)| k == key),
+            Some(index) => index.get(key).map(|at| *at as usize),
+        }
+    }
+
+    /// The same members, with room for as many in all.
+    pub(super) fn with_room(&self, room: usize) -> Self {
+        let mut entries = Vec::with_capacity(room.max(self.entries.len()));
+        entries.extend_from_slice(&self.entries);
+        Obj { entries, index: self.index.clone() }
+    }
+
+    /// Makes room for more members.
+    pub(super) fn reserve(&mut self, more: usize) {
+        self.entries.reserve(more);
+    }
+
+    /// The value of a key.
+    #[inline]
+    pub(in crate::jq) fn value_of(&self, key: &Str) -> Option<&Val> {
+        self.place_of(key).map(|at| &self.entries[at].1)
+    }
+
     pub(in crate::jq) fn get(&self, key: &[u8]) -> Option<&Val> {
         self.position(key).map(|at| &self.entries[at].1)
     }
@@ -61,7 +88,7 @@ impl Obj {
 
     /// Sets a member; a new one goes to the end.
     pub(in crate::jq) fn insert(&mut self, key: Str, value: Val) {
-        match self.position(key.as_bytes()) {
+        match self.place_of(&key) {
             Some(at) => self.entries[at].1 = value,
             None => {
                 if let Some(index) = &mut self.index {

@@ -130,6 +130,34 @@ impl Val {
         }
     }
 
+    /// [`add`](Self::add) of a value of one's own. If the sum is an object, it will have about `room`
+    /// members in the end.
+    pub(in crate::jq) fn add_own(self, other: Val, room: usize) -> Result<Val, Exn> {
+        let (mut mine, more) = match (self, other) {
+            (Val::Obj(mine), Val::Obj(more)) => (mine, more),
+            (mine, other) => return mine.add(&other),
+        };
+        if more.len() == 0 {
+            return Ok(Val::Obj(mine));
+        }
+        if mine.len() == 0 {
+            return Ok(Val::Obj(more));
+        }
+        copying(Rc::strong_count(&mine) > 1, mine.len() * 2);
+        charge(more.len() * 2 * size_of::<Val>());
+        work(more.len() / ITEMS_A_STEP);
+        match Rc::get_mut(&mut mine) {
+            Some(members) => members.reserve(more.len()),
+            None => mine = Rc::new(mine.with_room(mine.len() + room)),
+        }
+        let members = Rc::make_mut(&mut mine);
+        match Rc::try_unwrap(more) {
+            Ok(mut more) => more.take().into_iter().for_each(|(key, value)| members.insert(key, value)),
+            Err(more) => more.iter().for_each(|(key, value)| members.insert(key.clone(), value.clone())),
+        }
+        Ok(Val::Obj(mine))
+    }
+
     pub(in crate::jq) fn subtract(self, other: &Val) -> Result<Val, Exn> {
         if let Some(difference) = self.subtract_numbers(other) {
             return Ok(difference);
@@ -192,7 +220,7 @@ impl Val {
     pub(in crate::jq) fn member(&self, key: &Str) -> Result<Val, Exn> {
         match self {
             Val::Raw(raw) if raw.is_object() => Ok(raw.get(key.as_bytes()).unwrap_or(Val::Null)),
-            Val::Obj(object) => Ok(object.get(key.as_bytes()).cloned().unwrap_or(Val::Null)),
+            Val::Obj(object) => Ok(object.value_of(key).cloned().unwrap_or(Val::Null)),
             Val::Null => Ok(Val::Null),
             other => Err(no_member(other, key)),
         }

@@ -19,12 +19,19 @@ pub(in crate::jq) fn equal(a: &Val, b: &Val) -> bool {
             (Type::Number, Type::Number) => !is_nan(a) && compare(a, b) == Ordering::Equal,
             (Type::Array, Type::Array) => {
                 guard();
+                if a.is_hollow() || b.is_hollow() {
+                    return a.is_hollow() && b.is_hollow();
+                }
                 let (Some(a), Some(b)) = (a.as_items(), b.as_items()) else { return false };
                 work(a.len().min(b.len()) / 16);
                 a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| equal(a, b))
             }
             (Type::Object, Type::Object) => {
                 guard();
+                // most are compared with `{}`
+                if a.is_hollow() || b.is_hollow() {
+                    return a.is_hollow() && b.is_hollow();
+                }
                 let (Some(a), Some(b)) = (a.as_members(), b.as_members()) else { return false };
                 a.len() == b.len()
                     && a.iter().all(|(key, a)| b.get(key.as_bytes()).is_some_and(|b| equal(a, b)))

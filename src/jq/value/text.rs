@@ -82,6 +82,15 @@ impl Str {
         }
     }
 
+    /// A short string with zeros behind its end, and its length.
+    #[inline]
+    pub(in crate::jq) fn as_short(&self) -> Option<(&[u8; INLINE], usize)> {
+        match &self.0 {
+            Repr::Inline { len, bytes } => Some((&bytes.0, *len as usize)),
+            _ => None,
+        }
+    }
+
     pub(in crate::jq) fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -100,6 +109,18 @@ impl Str {
     }
 }
 
+/// The length and the first seven bytes of a text, as one number.
+#[inline]
+pub(in crate::jq) fn fingerprint(text: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    match text.first_chunk::<8>() {
+        Some(eight) => bytes = *eight,
+        None => bytes[..text.len()].copy_from_slice(text),
+    }
+    bytes[7] = text.len() as u8;
+    u64::from_le_bytes(bytes)
+}
+
 impl From<String> for Str {
     fn from(text: String) -> Self {
         if text.len() <= INLINE { Str::new(&text) } else { Str(Repr::Shared(Rc::from(text))) }
@@ -115,7 +136,11 @@ impl From<&str> for Str {
 impl PartialEq for Str {
     #[inline]
     fn eq(&self, other: &Self) -> bool {
-        self.as_bytes() == other.as_bytes()
+        match (&self.0, &other.0) {
+            // behind its end a short string has zeros
+            (Repr::Inline { len: a, bytes: x }, Repr::Inline { len: b, bytes: y }) => a == b && x.0 == y.0,
+            _ => self.len() == other.len() && self.as_bytes() == other.as_bytes(),
+        }
     }
 }
 
