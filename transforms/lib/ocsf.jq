@@ -227,11 +227,13 @@ def email:
 # A user with name, id and type (0 to 4), as far as they are known; null if neither name nor id is. A name
 # that is an email address is one, too.
 def user(name; uid; kind):
-  kind as $kind
-  | (name | text) as $name
+  (name | text) as $name
   | (uid | text) as $uid
   | if $name == null and $uid == null then null
-    else ({ name: $name, uid: $uid, email_addr: ($name | email) } | prune) + user_type($kind)
+    else
+      user_type(kind) as $type
+      | { name: $name, uid: $uid, email_addr: ($name | email), type_id: $type.type_id, type: $type.type }
+      | prune
     end;
 
 # A member that ought to be an object: an empty one if it is not. What is read of it is null then; asking

@@ -47,17 +47,13 @@ def texts: if type == "array" and . != [] and all(.[]; type == "string") then . 
 # Whether a user did it. If a record names a key beside a user, the user is the actor.
 def is_by_user: (.username | ocsf::is_text) or (.userId | ocsf::is_text);
 
-# The type of who has an id and a name: service accounts are known by a prefix.
-def sort_of_user:
-  if (.userId | ocsf::is_text and startswith("mdb_sa_id_")) then 4
-  elif .isGlobalAdmin == true then 2
-  else 1
-  end;
-
-# Who did it: a user, a service account, a key, or nobody who is named.
+# Who did it: a user, a service account, which is known by a prefix, a key, or nobody who is named. The sorts
+# are written out, so that their names are constants.
 def principal(by_user):
-  if by_user then ocsf::user(.username; .userId; sort_of_user)
-  else ocsf::user(.publicKey; .apiKeyId; 4)
+  if by_user | not then ocsf::user(.publicKey; .apiKeyId; 4)
+  elif (.userId | ocsf::is_text and startswith("mdb_sa_id_")) then ocsf::user(.username; .userId; 4)
+  elif .isGlobalAdmin == true then ocsf::user(.username; .userId; 2)
+  else ocsf::user(.username; .userId; 1)
   end;
 
 
