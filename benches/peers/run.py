@@ -313,10 +313,11 @@ def check(job, peer, peers, data, folder, options):
         print(f"- {peer} left out of {job}: its result differs from jaquard's")
         return 0
     events, cost = options.events, sample.cpu / SAMPLE
-    if cost > DEAR:
+    more = min(4 * SAMPLE, events)
+    if cost > DEAR and more > SAMPLE:
         # or is it the start: a long program takes a while to compile
-        start = run(peers[peer], JOBS[job], first_lines(data[JOBS[job].shape], 1), folder)
-        cost = (sample.cpu - start.cpu) / SAMPLE
+        longer = run(peers[peer], JOBS[job], first_lines(data[JOBS[job].shape], more), folder)
+        cost = (longer.cpu - sample.cpu) / (more - SAMPLE)
     if cost > DEAR:
         while events > SAMPLE and cost * events > options.seconds:
             events //= 2
