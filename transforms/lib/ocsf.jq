@@ -283,5 +283,5 @@ def observable(path; number; value):
     else { name: path, type: observable_types["\(number)"], type_id: number, value: $value }
     end;
 
-# The array, or null if it is empty.
-def some: if . == [] then null else . end;
+# The array or object, or null if it is empty.
+def some: if . == [] or . == {} then null else . end;
