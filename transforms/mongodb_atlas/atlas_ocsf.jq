@@ -99,7 +99,9 @@ def event_of($context; $shape; log_name):
     + ($context.raw.severity | ocsf::severity)
     + (
         {
-          activity_name: (if $head.activity_id == 99 then $context.type | ocsf::own_word("event") else $head.activity_name end),
+          activity_name: (
+            if $head.activity_id == 99 then $context.type | ocsf::own_word("event") else $head.activity_name end
+          ),
           time: (.created | ocsf::time),
           message: ($context.raw.description | ocsf::text),
           status_detail: $detail,
