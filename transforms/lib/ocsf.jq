@@ -163,6 +163,16 @@ def other(class; word):
   | if .type_uid == 99 then .type_name = "\(.class_name): \($word)" else . end;
 
 
+# ---- texts ----
+
+# Whether it is a text with something in it. Texts are above numbers and below arrays; two comparisons are
+# cheaper than asking for the `type`, and this is asked some twenty times an event.
+def is_text: . > "" and . < [];
+
+# A text with something in it, or null.
+def text: if . > "" and . < [] then . else null end;
+
+
 # ---- severity and status ----
 
 # Severities by the words that sources have for them.
@@ -183,8 +193,8 @@ def unknown_severity: { severity_id: 0, severity: "Unknown" };
 # `{severity_id, severity}` of a word. A word that is not in the table is kept as the text of 99; no word
 # is 0.
 def severity:
-  if type != "string" or . == "" then unknown_severity
-  else severities[.] // { severity_id: 99, severity: own_word("severity") }
+  if is_text then severities[.] // { severity_id: 99, severity: own_word("severity") }
+  else unknown_severity
   end;
 
 # `{status_id, status}`.
@@ -201,17 +211,11 @@ def prune: with_entries(select(.value != null));
 # The same, and null for an object that has nothing left.
 def prune_all: with_entries(select(.value != null)) | if . == {} then null else . end;
 
-# A text with something in it, or null.
-def text: if type == "string" and . != "" then . else null end;
-
-# Whether `text` takes it.
-def is_text: type == "string" and . != "";
-
 # Milliseconds since 1970. Takes RFC 3339 with any fraction or none, offsets with and without colon, a
 # space for the `T`, and no zone, which is UTC. Anything else is an error, never another time; for a source
 # with other forms use `to_epoch_ms` or `parse_time`.
 def time:
-  if type == "string" and .[4:5] == "-" then to_epoch_ms
+  if is_text and .[4:5] == "-" then to_epoch_ms
   else error("\(tojson[:60]) is no time as 2024-01-31T12:00:00Z")
   end;
 
@@ -234,18 +238,20 @@ def user_type(number):
 
 # An address as OCSF takes it: letters of ASCII, an `@`, a domain with a dot. Else null.
 def email:
-  if type == "string" and test("^[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9-]+\\.[A-Za-z0-9.-]+$") then .
+  if is_text and test("^[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9-]+\\.[A-Za-z0-9.-]+$") then .
   else null
   end;
 
 # A user with name, id and type (0 to 4), as far as they are known; null if neither name nor id is. A name
 # that is an email address is one, too.
 def user(name; uid; kind):
-  kind as $kind
-  | (name | text) as $name
+  (name | text) as $name
   | (uid | text) as $uid
   | if $name == null and $uid == null then null
-    else ({ name: $name, uid: $uid, email_addr: ($name | email) } | prune) + user_type($kind)
+    else
+      user_type(kind) as $type
+      | { name: $name, uid: $uid, email_addr: ($name | email), type_id: $type.type_id, type: $type.type }
+      | prune
     end;
 
 # A member that ought to be an object: an empty one if it is not. What is read of it is null then; asking

@@ -30,8 +30,10 @@ import "atlas_plans" as atlas;
 
 def product: "MongoDB Atlas";
 
-# What takes a member out of `unmapped`: text, which was mapped, and null, which says nothing.
-def taken: select(type == "string" or . == null);
+# What takes a member out of `unmapped`: text, which was mapped, and null, which says nothing. Texts are what
+# is above numbers and below arrays. Parameters are terms, since `del` goes down the record once only if no
+# variable is bound on the way.
+def taken: select(. == null or (. >= "" and . < []));
 
 # The same for a member that was mapped only if it is one of these values.
 def taken_as(a; b): select(. == null or . == a or . == b);
@@ -45,17 +47,13 @@ def texts: if type == "array" and . != [] and all(.[]; type == "string") then . 
 # Whether a user did it. If a record names a key beside a user, the user is the actor.
 def is_by_user: (.username | ocsf::is_text) or (.userId | ocsf::is_text);
 
-# The type of who has an id and a name: service accounts are known by a prefix.
-def sort_of_user:
-  if (.userId | type == "string" and startswith("mdb_sa_id_")) then 4
-  elif .isGlobalAdmin == true then 2
-  else 1
-  end;
-
-# Who did it: a user, a service account, a key, or nobody who is named.
+# Who did it: a user, a service account, which is known by a prefix, a key, or nobody who is named. The sorts
+# are written out, so that their names are constants.
 def principal(by_user):
-  if by_user then ocsf::user(.username; .userId; sort_of_user)
-  else ocsf::user(.publicKey; .apiKeyId; 4)
+  if by_user | not then ocsf::user(.publicKey; .apiKeyId; 4)
+  elif (.userId | ocsf::is_text and startswith("mdb_sa_id_")) then ocsf::user(.username; .userId; 4)
+  elif .isGlobalAdmin == true then ocsf::user(.username; .userId; 2)
+  else ocsf::user(.username; .userId; 1)
   end;
 
 
@@ -79,9 +77,11 @@ def cloud($raw):
     provider: product,
     org: ({ uid: (.orgId | ocsf::text), name: ($raw.orgName | ocsf::text) } | ocsf::prune_all),
     account: (
-      { uid: (.groupId | ocsf::text), name: ($raw.gn | ocsf::text) }
-      | ocsf::prune
-      | if . == {} then null else . + { type_id: 99, type: "Project" } end
+      (.groupId | ocsf::text) as $uid
+      | ($raw.gn | ocsf::text) as $name
+      | if $uid == null and $name == null then null
+        else { uid: $uid, name: $name, type_id: 99, type: "Project" } | ocsf::prune
+        end
     )
   }
   | ocsf::prune;
@@ -122,20 +122,25 @@ def event_of($context; $shape; log_name):
             | ocsf::some
           ),
           unmapped: (
-            $shape.rest
+            (.raw | type == "object") as $has_raw
+            | $context.by_user as $by_user
+            | $shape.rest
             | del(
                 .created,
                 (.id | taken), (.eventTypeName | taken), (.orgId | taken), (.groupId | taken),
                 (.username | taken), (.userId | taken),
-                (.publicKey | select($context.by_user | not) | taken),
-                (.apiKeyId | select($context.by_user | not) | taken),
+                (.publicKey | select($by_user | not) | taken), (.apiKeyId | select($by_user | not) | taken),
                 (.sessionId | taken),
                 (.delegatePrincipal | objects | .id | taken), (.delegatePrincipal | objects | .name | taken),
-                (.raw | objects | .description | taken), (.raw | objects | .orgName | taken),
-                (.raw | objects | .gn | taken),
+                (.raw | select($has_raw) | .description | taken), (.raw | select($has_raw) | .orgName | taken),
+                (.raw | select($has_raw) | .gn | taken),
                 (.processorErrorMsg | taken_as($detail; $detail)), (.reason | taken_as($detail; $detail))
               )
-            | del((.raw | select(. == {})), (.delegatePrincipal | select(. == {})))
+            # seldom so, and a `del` goes through the whole record
+            | if .raw == {} or .delegatePrincipal == {} then
+                del((.raw | select(. == {})), (.delegatePrincipal | select(. == {})))
+              else .
+              end
             | if . == {} then null else . end
           ),
           raw_data: ocsf::raw_data
