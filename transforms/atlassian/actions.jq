@@ -5,8 +5,8 @@
 # and adds actions often. The names here were seen in public records, or are built as those are; several are spelt
 # in more than one way, because products do. What is not here goes by the words in its name: see `guess`.
 #
-# An entry is `{kind, activity, old?, failed?, own?}`: `activity` is that of the kind's class, `old` the one before OCSF
-# 1.9 where the class is another there. Activity 99 is named by the action itself. The kinds:
+# An entry is `{kind, activity, old?, failed?, own?}`: `activity` is that of the kind's class, `old` the one before
+# OCSF 1.9 where the class is another there. Activity 99 is named by the action itself. The kinds:
 #
 #   logon      3002, user = actor                     switch    3002, user = the user in the context
 #   ended      3002, user = the user in the context
@@ -281,7 +281,7 @@ def guess:
       then { "1": policy(1), "3": policy(3), "4": policy(4) }["\($verb)"]
     elif test("^user_(login|logged_in)(_(with|via)_[a-z]+)?" + outcome) then logon(1)
     elif test("^user_(logout|logged_out)(_everywhere)?" + outcome) then logon(2)
-    elif test("^user_(invited(_to_[a-z]+)?|invitation_(sent|created|accepted|declined|resent|revoked|expired))" + outcome)
+    elif test("^user_(invited(_to_[a-z]+)?|invitation_(sent|created|declined|resent|expired))" + outcome)
       then account(99; 99)
     elif ($verb == 1 or $verb == 4)
       and test("^group_members?_(added|created|removed|deleted)(_(in|by|to|from|via)(_[a-z]+)+)?$")

@@ -37,8 +37,11 @@ def kinds: {
 };
 # Most types are in the table as they are.
 def kind:
-  (.type | strings) as $type
-  | kinds[$type] // kinds[$type | ascii_downcase | split("-") | join("") | split("_") | join("")] // "other";
+  .type as $type
+  | if $type | ocsf::is_text then
+      kinds[$type] // kinds[$type | ascii_downcase | split("-") | join("") | split("_") | join("")] // "other"
+    else "other"
+    end;
 def of(wanted): first(.[] | select(kind == wanted));
 
 def details: .attributes | if type == "object" then . else {} end;
@@ -58,7 +61,9 @@ def entity_types: {
 };
 def entity_type:
   entity_types[kind]
-    // (if .type | ocsf::is_text then { type_id: 99, type: (.type | ocsf::own_word("type")) } else { type_id: 0, type: "Unknown" } end);
+    // (if .type | ocsf::is_text then { type_id: 99, type: (.type | ocsf::own_word("type")) }
+        else { type_id: 0, type: "Unknown" }
+        end);
 
 # Names of what was given or taken: texts or lists of texts.
 def privileges:
@@ -157,11 +162,8 @@ def ended($rule; $target):
   end;
 
 def switch($rule; $target):
-  if $target == null then null
-  else ocsf::head(3002; $rule.activity)
-    + { user: $target, service: { name: "Atlassian" } }
-    + { account_switch_type_id: 2, account_switch_type: "Impersonate" }
-  end;
+  ended($rule; $target)
+  | if . == null then null else . + { account_switch_type_id: 2, account_switch_type: "Impersonate" } end;
 
 def account($rule; $user):
   if $user == null then null
@@ -210,6 +212,11 @@ def grant($rule; $target; $group; $privileges; $entity):
 
 def entity($rule; $entity):
   if $entity == null then null else ocsf::head(3004; $rule.activity) + { entity: $entity } end;
+
+# What an action on an entity or a policy may be about: users and groups are those whom it concerns, and the
+# organisation is only where it was, if the action does not name it.
+def entities: . != "user" and . != "group" and . != "org";
+def of_the_org: test("^org(anization)?_(created|deleted|renamed|name_changed|settings?_[a-z]+)$");
 
 # What a policy is called may only be in the name of the action.
 def policy($rule; $entity; $action):
@@ -298,9 +305,12 @@ ocsf::checked
    elif $rule.kind == "group" or $rule.kind == "member" then group($rule; $group; $users)
    elif $rule.kind == "app" then app($rule; ($context | of("app")) // null)
    else
-     ((if $rule.kind == "policy" then ($context | of("policy")) // null else null end)
-       // first($context[] | select(kind != "org"))
-       // (if $rule.kind == "grant" or ($action | startswith("org")) then $context[0] // $container[0] else null end)
+     (if $rule.kind == "grant" then first($context[] | select(kind != "org")) // $context[0] // $container[0]
+      else
+        (if $rule.kind == "policy" then ($context | of("policy")) // null else null end)
+          // first($context[] | select(kind | entities))
+          // (if $action | of_the_org then $context[0] // $container[0] else null end)
+      end
        // {}
        | { name: name, uid: uid } + entity_type | ocsf::prune
        | if has("name") or has("uid") then . else null end) as $entity

@@ -411,7 +411,11 @@ def of_notice($context; $plan):
       $plan.head;
       if $context.actor == null and $hostname == null then ["cloud"] else ["cloud", "host"] end;
       {
-        type_name: (if $context.type == null then $plan.head.type_name else "Base Event: \($context.type | ocsf::own_word("event"))" end),
+        type_name: (
+          if $context.type == null then $plan.head.type_name
+          else "Base Event: \($context.type | ocsf::own_word("event"))"
+          end
+        ),
         actor: $context.actor,
         device: (if $hostname == null then null else { hostname: $hostname, type_id: 1, type: "Server" } end)
       } | ocsf::prune;
