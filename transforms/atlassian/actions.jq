@@ -274,16 +274,17 @@ def verbs: {
 # first letter to the last (a policy for logins is no login). The last verb of a name counts.
 def outcome: "(_success|_succeeded|_failed|_failure|_denied)?(_event)?$";
 def guess:
-  test("_(failed|failure|denied)(_event)?$") as $failed
+  (rtrimstr("_event") | endswith("_failed") or endswith("_failure") or endswith("_denied")) as $failed
   | split("_") as $words
   | ([$words[] | verbs[.] // empty] | last) as $verb
   | if $verb != null and $verb != 2 and test("_(policy|policies|settings?)_[a-z]+$")
       then { "1": policy(1), "3": policy(3), "4": policy(4) }["\($verb)"]
-    elif test("^user_(login|logged_in)(_(with|via)_[a-z]+)?" + outcome) then logon(1)
-    elif test("^user_(logout|logged_out)(_everywhere)?" + outcome) then logon(2)
-    elif test("^user_(invited(_to_[a-z]+)?|invitation_(sent|created|declined|resent|expired))" + outcome)
+    elif startswith("user_log") and test("^user_(login|logged_in)(_(with|via)_[a-z]+)?" + outcome) then logon(1)
+    elif startswith("user_log") and test("^user_(logout|logged_out)(_everywhere)?" + outcome) then logon(2)
+    elif startswith("user_invit")
+      and test("^user_(invited(_to_[a-z]+)?|invitation_(sent|created|declined|resent|expired))" + outcome)
       then account(99; 99)
-    elif ($verb == 1 or $verb == 4)
+    elif startswith("group_member") and ($verb == 1 or $verb == 4)
       and test("^group_members?_(added|created|removed|deleted)(_(in|by|to|from|via)(_[a-z]+)+)?$")
       then { "1": member(3), "4": member(4) }["\($verb)"]
     elif startswith("marketplace_app_") then app(99)

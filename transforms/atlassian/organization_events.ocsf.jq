@@ -33,9 +33,13 @@ def kinds: {
   app: "app", apps: "app", marketplaceapp: "app", marketplaceapps: "app",
   token: "token", tokens: "token", apitoken: "token", apitokens: "token",
   key: "token", keys: "token", apikey: "token", apikeys: "token",
-  serviceaccount: "token", serviceaccounts: "token", credential: "token", credentials: "token"
+  serviceaccount: "token", serviceaccounts: "token", credential: "token", credentials: "token",
+  # frequent as they are written here
+  "api-tokens": "token", "api-keys": "token", "service-accounts": "token",
+  issue: "other", page: "other", space: "other", site: "other", sites: "other", product: "other",
+  products: "other", role: "other", roles: "other", domain: "other", domains: "other",
+  "identity-providers": "other"
 };
-# Most types are in the table as they are.
 def kind:
   .type as $type
   | if $type | ocsf::is_text then
