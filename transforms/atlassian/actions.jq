@@ -5,11 +5,13 @@
 # and adds actions often. The names here were seen in public records, or are built as those are; several are spelt
 # in more than one way, because products do. What is not here goes by the words in its name: see `guess`.
 #
-# An entry is `{kind, activity, old?, failed?}`: `activity` is that of the kind's class, `old` the one before OCSF
-# 1.9 where the class is another there. Activity 99 is named by the action itself. The kinds:
+# An entry is `{kind, activity, old?, failed?, own?}`: `activity` is that of the kind's class, `old` the one before
+# OCSF 1.9 where the class is another there. Activity 99 is named by the action itself. The kinds:
 #
 #   logon      3002, user = actor                     switch    3002, user = the user in the context
-#   account    3007 [3001], user = the user in the context, else the actor
+#   ended      3002, user = the user in the context
+#   account    3007 [3001], user = the user in the context; with `own`, where the context says nothing of whom it
+#              was done to, the actor: a user does such things to himself
 #   token      the same, with the credential          key       3007 [3001], user = the key, a service account
 #   grant      3007 [3005] for a user, 3006 for a group, 3004 for neither, with privileges or roles
 #   group      3006                                   member    3006, with users
@@ -19,9 +21,11 @@
 
 def logon(activity): { kind: "logon", activity: activity };
 def logon_failed: { kind: "logon", activity: 1, failed: true };
+def ended: { kind: "ended", activity: 2 };
 def switch: { kind: "switch", activity: 7 };
 def account(new; old): { kind: "account", activity: new, old: old };
-def token(new): { kind: "token", activity: new, old: 99 };
+def own(new; old): { kind: "account", activity: new, old: old, own: true };
+def token(new): { kind: "token", activity: new, old: 99, own: true };
 def key(new; old): { kind: "key", activity: new, old: old };
 def group(activity): { kind: "group", activity: activity };
 # Group Management knows an update since 1.9.
@@ -49,8 +53,8 @@ def known: {
   user_logout: logon(2),
   user_logout_event: logon(2),
   user_logged_out: logon(2),
-  user_session_revoked: logon(2),
-  user_sessions_revoked: logon(2),
+  user_session_revoked: ended,
+  user_sessions_revoked: ended,
   user_logged_in_as_user: switch,
 
   # accounts
@@ -76,22 +80,22 @@ def known: {
   user_access_restored: account(4; 2),
   user_locked: account(6; 9),
   user_unlocked: account(7; 12),
-  user_profile_updated: account(2; 99),
-  user_profile_changed: account(2; 99),
-  user_email_changed: account(2; 99),
-  user_email_updated: account(2; 99),
-  user_name_changed: account(2; 99),
+  user_profile_updated: own(2; 99),
+  user_profile_changed: own(2; 99),
+  user_email_changed: own(2; 99),
+  user_email_updated: own(2; 99),
+  user_name_changed: own(2; 99),
   user_claimed: account(99; 99),
   user_unclaimed: account(99; 99),
-  user_password_changed: account(8; 3),
-  user_password_updated: account(8; 3),
+  user_password_changed: own(8; 3),
+  user_password_updated: own(8; 3),
   user_password_reset: account(9; 4),
-  user_password_reset_requested: account(99; 99),
+  user_password_reset_requested: own(99; 99),
   user_password_reset_by_admin: account(9; 4),
-  user_two_step_verification_enabled: account(12; 10),
-  user_two_step_verification_disabled: account(13; 11),
-  user_mfa_enabled: account(12; 10),
-  user_mfa_disabled: account(13; 11),
+  user_two_step_verification_enabled: own(12; 10),
+  user_two_step_verification_disabled: own(13; 11),
+  user_mfa_enabled: own(12; 10),
+  user_mfa_disabled: own(13; 11),
   user_mfa_reset: account(13; 11),
 
   # invitations and requests
@@ -100,11 +104,11 @@ def known: {
   user_invited_to_site: account(99; 99),
   user_invitation_sent: account(99; 99),
   user_invitation_created: account(99; 99),
-  user_invitation_accepted: account(99; 99),
+  user_invitation_accepted: own(99; 99),
   user_invitation_resent: account(99; 99),
   user_invitation_revoked: account(99; 99),
   user_invitation_expired: account(99; 99),
-  user_access_requested: account(99; 99),
+  user_access_requested: own(99; 99),
   user_access_request_approved: account(99; 99),
   user_access_request_denied: account(99; 99),
 
@@ -265,21 +269,25 @@ def verbs: {
   deleted: 4, delete: 4, removed: 4, remove: 4, purged: 4, trashed: 4
 };
 
-# An entry for an action that is not known. Only what its name says for certain makes it more than a call:
-# how logins, members and apps are named, and that policies and settings end in what was done to them.
-# The last verb of a name counts.
+# An entry for an action that is not known. Only what its name says for certain makes it more than a call: that
+# policies and settings end in what was done to them, and how logins, invitations and members are named from the
+# first letter to the last (a policy for logins is no login). The last verb of a name counts.
+def outcome: "(_success|_succeeded|_failed|_failure|_denied)?(_event)?$";
 def guess:
-  (endswith("_failed") or endswith("_failure") or endswith("_denied")) as $failed
+  (rtrimstr("_event") | endswith("_failed") or endswith("_failure") or endswith("_denied")) as $failed
   | split("_") as $words
   | ([$words[] | verbs[.] // empty] | last) as $verb
-  | if startswith("user_login") then logon(1)
-    elif startswith("user_logout") then logon(2)
-    elif startswith("user_invit") then account(99; 99)
+  | if $verb != null and $verb != 2 and test("_(policy|policies|settings?)_[a-z]+$")
+      then { "1": policy(1), "3": policy(3), "4": policy(4) }["\($verb)"]
+    elif startswith("user_log") and test("^user_(login|logged_in)(_(with|via)_[a-z]+)?" + outcome) then logon(1)
+    elif startswith("user_log") and test("^user_(logout|logged_out)(_everywhere)?" + outcome) then logon(2)
+    elif startswith("user_invit")
+      and test("^user_(invited(_to_[a-z]+)?|invitation_(sent|created|declined|resent|expired))" + outcome)
+      then account(99; 99)
     elif startswith("group_member") and ($verb == 1 or $verb == 4)
+      and test("^group_members?_(added|created|removed|deleted)(_(in|by|to|from|via)(_[a-z]+)+)?$")
       then { "1": member(3), "4": member(4) }["\($verb)"]
     elif startswith("marketplace_app_") then app(99)
-    elif $verb != null and $verb != 2 and test("_(policy|settings?)_[a-z]+$")
-      then { "1": policy(1), "3": policy(3), "4": policy(4) }["\($verb)"]
     else call($verb // 99)
     end
   | if $failed then .failed = true else . end;

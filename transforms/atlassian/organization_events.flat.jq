@@ -22,54 +22,65 @@
 #   org_id                           string    of the first organisation in the container
 #   context, container               array     untouched, the only members that are not flat
 #
+# A value of another type than expected is passed on as it is. Where an object is expected, it stands in the column
+# that tells most: actor_name, auth_type, on_behalf_of_name, app_name, geo, message.
+#
 # Dropped on purpose: `links` of the event and of the actor (their own addresses in the API), the format of the
-# message, the type of the record (it is always `events`), relations, and an app's attributes past its name. A
-# member the source adds later is dropped until it is named here.
+# message, the type of the record (it is always `events`), a `processedAt` that is no time, relations, and an app's
+# attributes past its name. A member the source adds later is dropped until it is named here.
+
+import "ocsf" as ocsf;
+import "actors" as actors;
 
 # The first item of a list that `condition` holds for. A list that is none has none.
 def first_of(condition):
   first(if type == "array" then .[] | select(type == "object" and condition) else empty end) // null;
 
 def actor_type:
-  if . == null then "unknown"
-  elif (.email | type == "string" and contains("@"))
-    or (.id | type == "string" and (contains(":") or test("^([0-9a-f]{24}|[0-9a-f-]{36})$"))) then "user"
+  if type != "object" then "unknown"
+  elif (.email | ocsf::email) as $email | actors::is_person($email) then "user"
   else "app"
   end;
 
+# The member of an object, or the whole if it is none.
+def member(name): if type == "object" then name else . end;
+
 .attributes as $attributes
-| ($attributes.actor) as $actor
-| ($attributes.location) as $location
+| ($attributes.actor | ocsf::object) as $actor
+| ($actor.auth | ocsf::object) as $auth
+| ($actor.onBehalfOf | ocsf::object) as $on_behalf_of
+| ($actor.app | ocsf::object) as $app
+| ($attributes.location | ocsf::object) as $location
 | ($attributes.context | first_of(true)) as $target
 | {
-    time: ($attributes.time | if type == "string" then to_epoch_ms else error("attributes.time is \(tojson)") end),
-    processed_time: ($attributes.processedAt | if . == null then null else to_epoch_ms end),
+    time: ($attributes.time | ocsf::time),
+    processed_time: ($attributes.processedAt | try ocsf::time catch null),
     event_id: .id,
-    action: ($attributes.action | if type == "string" then . else error("attributes.action is \(tojson)") end),
-    message: (.message | if type == "object" then .content else . end),
-    actor_type: ($actor | actor_type),
+    action: ($attributes.action | if ocsf::is_text then . else error("attributes.action is \(tojson[:60])") end),
+    message: (.message | member(.content)),
+    actor_type: ($attributes.actor | actor_type),
     actor_id: $actor.id,
-    actor_name: $actor.name,
+    actor_name: ($attributes.actor | member(.name)),
     actor_email: $actor.email,
-    auth_type: $actor.auth.authType,
-    token_id: $actor.auth.tokenId,
-    token_label: $actor.auth.tokenLabel,
-    on_behalf_of_id: $actor.onBehalfOf.id,
-    on_behalf_of_name: $actor.onBehalfOf.name,
-    on_behalf_of_email: $actor.onBehalfOf.email,
-    app_id: $actor.app.id,
-    app_type: $actor.app.type,
-    app_name: ($actor.app.attributes | if type == "object" then .name else null end),
+    auth_type: ($actor.auth | member(.authType)),
+    token_id: $auth.tokenId,
+    token_label: $auth.tokenLabel,
+    on_behalf_of_id: $on_behalf_of.id,
+    on_behalf_of_name: ($actor.onBehalfOf | member(.name)),
+    on_behalf_of_email: $on_behalf_of.email,
+    app_id: $app.id,
+    app_type: $app.type,
+    app_name: ($actor.app | member(.attributes | member(.name))),
     source_ip: $location.ip,
     country: $location.countryName,
     region: $location.regionName,
     city: $location.city,
-    geo: $location.geo,
+    geo: ($attributes.location | member(.geo)),
     target_type: $target.type,
     target_id: $target.id,
-    target_name: ($target.attributes | if type == "object" then .name else null end),
+    target_name: ($target.attributes | member(.name)),
     org_id: ($attributes.container | first_of(.type == "organizations" or .type == "orgs") | .id),
     context: $attributes.context,
     container: $attributes.container
   }
-| with_entries(select(.value != null))
+| ocsf::prune

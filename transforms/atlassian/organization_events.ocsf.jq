@@ -1,7 +1,7 @@
 # An audit event of an Atlassian organisation as an event of OCSF.
 #
 # Input:   one event of the stream (object). Without a readable `attributes.time` or an `attributes.action`
-#          the event fails, and so it does where an object of the record is something else.
+#          the event fails. Another member of another form than expected stays under `unmapped`.
 # Output:  one event. Which class, `actions.jq` says, by the action; an event that has not what its class
 #          needs (a group was changed, and none is named) is API Activity. What has no place in OCSF is under
 #          `unmapped`, at its own path and as it was.
@@ -13,24 +13,39 @@
 
 import "ocsf" as ocsf;
 import "actions" as actions;
+import "actors" as actors;
 
 # An attribute that has a place elsewhere if it is text, and stays where it was if it is anything else.
 def left: if ocsf::is_text then null else . end;
 
 # ---- things in `context` and `container` ----
 
-# What the types of things are to OCSF. Products spell them in singular and plural.
+# What the types of things are to OCSF. Products spell them in singular and plural, in any case, and with `-`, `_`
+# or nothing between the words: here they are in small letters and without that.
 def kinds: {
-  user: "user", users: "user", "atlassian-account": "user", account: "user",
+  user: "user", users: "user", account: "user", accounts: "user", useraccount: "user", useraccounts: "user",
+  atlassianuser: "user", atlassianusers: "user", atlassianaccount: "user", atlassianaccounts: "user",
+  managedaccount: "user", managedaccounts: "user", manageduser: "user", managedusers: "user",
+  orguser: "user", orgusers: "user", externaluser: "user", externalusers: "user", person: "user", people: "user",
   group: "group", groups: "group",
   organization: "org", organizations: "org", org: "org", orgs: "org",
   policy: "policy", policies: "policy",
-  app: "app", apps: "app", "marketplace-app": "app", "marketplace-apps": "app",
-  token: "token", tokens: "token", "api-token": "token", "api-tokens": "token", api_token: "token",
-  key: "token", keys: "token", "api-key": "token", "api-keys": "token", api_key: "token",
-  "service-account": "token", "service-accounts": "token", credentials: "token"
+  app: "app", apps: "app", marketplaceapp: "app", marketplaceapps: "app",
+  token: "token", tokens: "token", apitoken: "token", apitokens: "token",
+  key: "token", keys: "token", apikey: "token", apikeys: "token",
+  serviceaccount: "token", serviceaccounts: "token", credential: "token", credentials: "token",
+  # frequent as they are written here
+  "api-tokens": "token", "api-keys": "token", "service-accounts": "token",
+  issue: "other", page: "other", space: "other", site: "other", sites: "other", product: "other",
+  products: "other", role: "other", roles: "other", domain: "other", domains: "other",
+  "identity-providers": "other"
 };
-def kind: kinds[.type | strings] // "other";
+def kind:
+  .type as $type
+  | if $type | ocsf::is_text then
+      kinds[$type] // kinds[$type | ascii_downcase | split("-") | join("") | split("_") | join("")] // "other"
+    else "other"
+    end;
 def of(wanted): first(.[] | select(kind == wanted));
 
 def details: .attributes | if type == "object" then . else {} end;
@@ -50,7 +65,9 @@ def entity_types: {
 };
 def entity_type:
   entity_types[kind]
-    // (if .type | ocsf::is_text then { type_id: 99, type: .type } else { type_id: 0, type: "Unknown" } end);
+    // (if .type | ocsf::is_text then { type_id: 99, type: (.type | ocsf::own_word("type")) }
+        else { type_id: 0, type: "Unknown" }
+        end);
 
 # Names of what was given or taken: texts or lists of texts.
 def privileges:
@@ -73,17 +90,14 @@ def resources($context; $container):
 
 # ---- the actor ----
 
-# People have an address or an account id; a product that acts by itself has neither.
-def is_person($email):
-  $email != null or (.id | type == "string" and (contains(":") or test("^([0-9a-f]{24}|[0-9a-f-]{36})$")));
-
 def actor:
   (.email | ocsf::email) as $email
-  | if is_person($email) then
+  | (.auth | ocsf::object) as $auth
+  | if actors::is_person($email) then
       {
         user: ({ name: (.name | ocsf::text), uid: uid, email_addr: $email,
-          programmatic_credentials: (if .auth.tokenId | ocsf::is_text
-            then [{ uid: .auth.tokenId, type: (.auth.authType | ocsf::text) } | ocsf::prune]
+          programmatic_credentials: (if $auth.tokenId | ocsf::is_text
+            then [{ uid: $auth.tokenId, type: ($auth.authType | ocsf::text) } | ocsf::prune]
             else null
             end) }
           | ocsf::prune | . + ocsf::user_type(1))
@@ -95,7 +109,7 @@ def actor:
 # What of it is left. An app's attributes stay together; its id does not.
 def actor_left($actor):
   ($actor.user != null) as $person
-  | (if $person and (.auth.tokenId | ocsf::is_text)
+  | (if $person and (.auth | ocsf::object | .tokenId | ocsf::is_text)
       then (.auth | del(.tokenId) + { authType: (.authType | left) } | ocsf::prune_all) else .auth end) as $auth
   | (if $person and (.app | type) == "object"
       then (.app | del(.id) + { id: (.id | left) } | ocsf::prune_all) else .app end) as $app
@@ -145,12 +159,15 @@ def logon($rule; $actor):
     else ocsf::head(3002; $rule.activity) + { user: $user, service: { name: "Atlassian" } }
     end;
 
-def switch($rule; $target):
+# The sessions of a user were ended; whoever did it has not logged off.
+def ended($rule; $target):
   if $target == null then null
-  else ocsf::head(3002; $rule.activity)
-    + { user: $target, service: { name: "Atlassian" } }
-    + { account_switch_type_id: 2, account_switch_type: "Impersonate" }
+  else ocsf::head(3002; $rule.activity) + { user: $target, service: { name: "Atlassian" } }
   end;
+
+def switch($rule; $target):
+  ended($rule; $target)
+  | if . == null then null else . + { account_switch_type_id: 2, account_switch_type: "Impersonate" } end;
 
 def account($rule; $user):
   if $user == null then null
@@ -200,6 +217,11 @@ def grant($rule; $target; $group; $privileges; $entity):
 def entity($rule; $entity):
   if $entity == null then null else ocsf::head(3004; $rule.activity) + { entity: $entity } end;
 
+# What an action on an entity or a policy may be about: users and groups are those whom it concerns, and the
+# organisation is only where it was, if the action does not name it.
+def entities: . != "user" and . != "group" and . != "org";
+def of_the_org: test("^org(anization)?_(created|deleted|renamed|name_changed|settings?_[a-z]+)$");
+
 # What a policy is called may only be in the name of the action.
 def policy($rule; $entity; $action):
   ($entity // { name: $action } | del(.type_id, .type)) as $policy
@@ -224,6 +246,13 @@ def call($activity; $action): ocsf::head(6003; $activity) + { api: { operation: 
 # A list of objects, as `context` and `container` are. Anything else is left where it was.
 def things: if type == "array" and all(.[]; type == "object") then . else [] end;
 
+# Such a list that was mapped is told; what was none is not.
+def unless_told($things): if $things != [] or . == [] then null else . end;
+
+# Whom an action was done to by himself: the actor, if the context says nothing of whom. Credentials are his.
+def himself($actor):
+  if . == null or (type == "array" and all(.[]; type == "object" and kind == "token")) then $actor.user else null end;
+
 # Classes that take `resources`. Where they are not taken, `context` and `container` stay where they were.
 def with_resources: ocsf::by_version(
   { "3005": true, "6003": true };
@@ -231,7 +260,7 @@ def with_resources: ocsf::by_version(
 );
 
 # The record without what was mapped.
-def unmapped($actor; $resources; $endpoint):
+def unmapped($actor; $resources; $context; $container; $endpoint):
   del(.id, .type, .attributes, .message, .links)
   + {
       id: (.id | left),
@@ -244,10 +273,10 @@ def unmapped($actor; $resources; $endpoint):
           + {
               processedAt: (.processedAt
                 | if . == (try (ocsf::time | from_epoch_ms) catch null) then null else . end),
-              actor: (.actor | if . == null then . else actor_left($actor) end),
-              location: (.location | if . == null or $endpoint == null then . else location_left end),
-              context: (if $resources == null then .context else null end),
-              container: (if $resources == null then .container else null end)
+              actor: (.actor | if type == "object" then actor_left($actor) else . end),
+              location: (.location | if $endpoint == null then . else location_left end),
+              context: (.context | if $resources == null then . else unless_told($context) end),
+              container: (.container | if $resources == null then . else unless_told($container) end)
             }
         | ocsf::prune_all)
     }
@@ -262,14 +291,15 @@ ocsf::checked
 | ($action | actions::rule) as $rule
 | ($attributes.context | things) as $context
 | ($attributes.container | things) as $container
-| ($attributes.actor | if . == null then null else actor end) as $actor
-| ($attributes.location | if . == null then null else endpoint end) as $endpoint
+| ($attributes.actor | if type == "object" then actor else null end) as $actor
+| ($attributes.location | if type == "object" then endpoint else null end) as $endpoint
 | [$context[] | select(kind == "user") | user | select(has("name") or has("uid"))] as $users
-| ($users[0] // $actor.user) as $user
+| ($users[0] // if $rule.own then $attributes.context | himself($actor) else null end) as $user
 | (($context | of("group")) // {} | { name: name, uid: uid } | ocsf::prune_all) as $group
 | (if $rule.kind == "call" then null
    elif $rule.kind == "logon" then logon($rule; $actor)
    elif $rule.kind == "switch" then switch($rule; $users[0])
+   elif $rule.kind == "ended" then ended($rule; $users[0])
    elif $rule.kind == "account" then account($rule; $user)
    elif $rule.kind == "token" then
      account($rule; if $user == null then null
@@ -279,8 +309,12 @@ ocsf::checked
    elif $rule.kind == "group" or $rule.kind == "member" then group($rule; $group; $users)
    elif $rule.kind == "app" then app($rule; ($context | of("app")) // null)
    else
-     ((if $rule.kind == "policy" then ($context | of("policy")) // null else null end)
-       // first($context[] | select(kind != "org")) // $context[0] // $container[0]
+     (if $rule.kind == "grant" then first($context[] | select(kind != "org")) // $context[0] // $container[0]
+      else
+        (if $rule.kind == "policy" then ($context | of("policy")) // null else null end)
+          // first($context[] | select(kind | entities))
+          // (if $action | of_the_org then $context[0] // $container[0] else null end)
+      end
        // {}
        | { name: name, uid: uid } + entity_type | ocsf::prune
        | if has("name") or has("uid") then . else null end) as $entity
@@ -302,7 +336,7 @@ ocsf::checked
    else { actor: $actor, src_endpoint: $endpoint }
    end) as $by
 | $part
-  + (if $part.activity_id == 99 then { activity_name: $action } else {} end)
+  + (if $part.activity_id == 99 then { activity_name: ($action | ocsf::own_word("action")) } else {} end)
   + (if $rule.failed then ocsf::failure else ocsf::success end)
   + ({
       severity_id: 1,
@@ -333,6 +367,6 @@ ocsf::checked
           ocsf::observable("group.name"; 32; $part.group.name),
           ocsf::observable("group.uid"; 33; $part.group.uid)
         ] | ocsf::some),
-      unmapped: unmapped($actor; $resources; $endpoint),
+      unmapped: unmapped($actor; $resources; $context; $container; $endpoint),
       raw_data: ocsf::raw_data
     } | ocsf::prune)

@@ -8,7 +8,8 @@
 #     + ({ time: (.at | ocsf::time), user: ocsf::user(.name; .id; 1), … } | ocsf::prune)
 #
 # $args:   ocsf_version   "1.8.0" (default) or "1.9.0"
-#          raw_data       true adds the record as it was read, as text
+#          raw_data       true adds the record as it was read, as text; "true" and "false" count, too, since that
+#                         is what comes from an environment variable
 #
 # How it is written. `head`, the captions and all tables are constants as long as their arguments are:
 # they are computed when a worker starts, and an event costs a lookup. That is why parameters are terms
@@ -22,12 +23,21 @@
 # The version of OCSF that is asked for, a constant. Null if there is no such version here: see `checked`.
 def version: { "null": "1.8.0", "1.8.0": "1.8.0", "1.9.0": "1.9.0" }["\($args.ocsf_version)"];
 
-# The input, if the version is known. A program calls this first, so that a mistake in `args` is told
+# Whether an argument is on, a constant: true and "true" are, false, "false" and null are not. Null if it is
+# anything else: see `checked`. The array makes a text differ from what it spells.
+def flag(value):
+  { "[true]": true, "[\"true\"]": true, "[false]": false, "[\"false\"]": false, "[null]": false }["\([value])"];
+
+# The input, if what `args` says is understood. A program calls this first, so that a mistake in `args` is told
 # with each event rather than mapped to something.
+def checked_flag(name; value):
+  if flag(value) == null then error("args.\(name) is \(value | tojson[:60]), but it can only be true or false")
+  else .
+  end;
 def checked:
   if version == null
   then error("args.ocsf_version is \($args.ocsf_version | tojson), but there are only \"1.8.0\" and \"1.9.0\"")
-  else .
+  else checked_flag("raw_data"; $args.raw_data)
   end;
 
 # One of two terms, by version. What is constant stays constant.
@@ -123,8 +133,8 @@ def activities: {
 def tables: { categories: categories, classes: classes, activities: activities };
 
 # The eight members that say what kind of event it is. With activity 99 the name is "Other"; the source's
-# own word belongs there, so a program sets `activity_name` after it. In a base event 99 is the number
-# of the type, too, and `type_name` wants the word as well.
+# own word belongs there, so a program sets `activity_name` after it, to `own_word`. In a base event 99 is the
+# number of the type, too, and `type_name` wants the word as well.
 def head(tables; class; activity):
   tables.classes["\(class)"] as $class
   | (common_activities + tables.activities["\(class)"])["\(activity)"] as $caption
@@ -140,10 +150,14 @@ def head(tables; class; activity):
     };
 def head(class; activity): tables as $tables | head($tables; class; activity);
 
+# The source's own word, beside a number that is 99. The caption of 99 is no such word, so one that reads the
+# same gets a noun.
+def own_word(noun): if . == "Other" then "Other \(noun)" else . end;
+
 # `head` of activity 99, with the source's own word for what was done. In a base event 99 is the number of the
 # type, too, and its name wants the word as well.
 def other(class; word):
-  word as $word
+  (word | own_word("event")) as $word
   | head(class; 99) + { activity_name: $word }
   | if .type_uid == 99 then .type_name = "\(.class_name): \($word)" else . end;
 
@@ -178,7 +192,7 @@ def unknown_severity: { severity_id: 0, severity: "Unknown" };
 # `{severity_id, severity}` of a word. A word that is not in the table is kept as the text of 99; no word
 # is 0.
 def severity:
-  if is_text then severities[.] // { severity_id: 99, severity: . }
+  if is_text then severities[.] // { severity_id: 99, severity: own_word("severity") }
   else unknown_severity
   end;
 
@@ -205,7 +219,7 @@ def time:
   end;
 
 # The record as text, if it is asked for.
-def raw_data: if $args.raw_data == true then tojson else null end;
+def raw_data: if flag($args.raw_data) then tojson else null end;
 
 # What was not mapped: the record without the paths that were. Null if that is nothing.
 def unmapped(mapped): del(mapped) | if . == {} then null else . end;
@@ -274,5 +288,5 @@ def observable(path; number; value):
     else { name: path, type: observable_types["\(number)"], type_id: number, value: $value }
     end;
 
-# The array, or null if it is empty.
-def some: if . == [] then null else . end;
+# The array or object, or null if it is empty.
+def some: if . == [] or . == {} then null else . end;

@@ -49,12 +49,12 @@ def api_key: {
 
 # Service accounts and their secrets.
 def service_account: {
+  SERVICE_ACCOUNT_SECRET_ADDED: "service_account.add_credential",
   SERVICE_ACCOUNT_ADDED_TO_GROUP: "service_account.assign_roles",
   SERVICE_ACCOUNT_ROLES_CHANGED: "service_account.assign_roles",
   SERVICE_ACCOUNT_CREATED: "service_account.create",
-  SERVICE_ACCOUNT_SECRET_ADDED: "service_account.create",
   SERVICE_ACCOUNT_DELETED: "service_account.delete",
-  SERVICE_ACCOUNT_SECRET_DELETED: "service_account.delete",
+  SERVICE_ACCOUNT_SECRET_DELETED: "service_account.remove_credential",
   SERVICE_ACCOUNT_REMOVED_FROM_GROUP: "service_account.remove_roles",
   SERVICE_ACCOUNT_DETAILS_CHANGED: "service_account.update"
 };

@@ -18,12 +18,14 @@
 #
 # A member the source adds later is dropped until it is named here.
 
+import "ocsf" as ocsf;
+
 # `Sun Jul 25 9:14:42 EDT 2019`, or RFC 3339.
 def epoch_ms:
-  if type == "string" and .[4:5] != "-" then parse_time(["%a %b %d %H:%M:%S %Z %Y"]) else to_epoch_ms end;
+  if type == "string" and .[4:5] != "-" then parse_time(["%a %b %d %H:%M:%S %Z %Y"]) else ocsf::time end;
 
-# A text that is no host with a port is a host as it is.
-def node: . as $text | if type == "string" then try split_port catch { host: $text } else {} end;
+# What is no host with a port is a host as it is.
+def node: . as $text | if type == "string" then try split_port catch { host: $text } else { host: . } end;
 
 (.hostname | node) as $node
 | {
@@ -39,4 +41,4 @@ def node: . as $text | if type == "string" then try split_port catch { host: $te
     source_ip: .ipAddress,
     log_line: .logLine
   }
-| with_entries(select(.value != null))
+| ocsf::prune

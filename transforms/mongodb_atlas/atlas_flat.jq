@@ -1,5 +1,6 @@
 # Events of MongoDB Atlas as flat rows: what the programs for organisation and project events share.
 
+import "ocsf" as ocsf;
 import "atlas_event_types" as event_types;
 
 # What a row calls the families of event types.
@@ -35,31 +36,16 @@ def actor:
   end
   | if any(.id, .name; type == "string" and startswith("mdb_sa_id_")) then .type = "service_account" else . end;
 
-# A member that ought to be an object. Of anything else nothing is read; `rest` still has it.
-def object: if type == "object" then . else {} end;
-
-# `created` comes with and without a fraction, with `Z`, `+00:00`, `+0000` and with no zone, which is UTC. What
-# is no time of that form is an error: a row at a wrong time would be lost unseen.
-def created:
-  if type == "string" and .[4:5] == "-" then to_epoch_ms
-  else error("`created` is \(tojson[:60]), which is no time as 2024-01-31T12:00:00Z")
-  end;
-
-# Columns without those that are null. After an object that is written out it costs nothing: they are not made.
-def prune: with_entries(select(.value != null));
-
-# Null in place of an object or array that has nothing in it.
-def some: if . == {} or . == [] then null else . end;
-
-# The members that both streams have.
+# The members that both streams have. Of a member that ought to be an object and is not, nothing is read; `rest`
+# still has it.
 def common:
   actor as $actor
-  | (.raw | object) as $raw
-  | (.delegatePrincipal | object) as $delegate
-  | ($delegate.onBehalfOf | object) as $on_behalf_of
-  | (.currentValue | object) as $value
+  | (.raw | ocsf::object) as $raw
+  | (.delegatePrincipal | ocsf::object) as $delegate
+  | ($delegate.onBehalfOf | ocsf::object) as $on_behalf_of
+  | (.currentValue | ocsf::object) as $value
   | {
-      time: (.created | created),
+      time: (.created | ocsf::time),
       event_id: .id,
       event_type: .eventTypeName,
       category: (
@@ -102,7 +88,7 @@ def common:
       metric_value: $value.number,
       metric_units: $value.units
     }
-  | prune;
+  | ocsf::prune;
 
 # The members that are columns of both. What is left of a record without them is its `rest`.
 def without_common:

@@ -99,7 +99,9 @@ def event_of($context; $shape; log_name):
     + ($context.raw.severity | ocsf::severity)
     + (
         {
-          activity_name: (if $head.activity_id == 99 then $context.type else $head.activity_name end),
+          activity_name: (
+            if $head.activity_id == 99 then $context.type | ocsf::own_word("event") else $head.activity_name end
+          ),
           time: (.created | ocsf::time),
           message: ($context.raw.description | ocsf::text),
           status_detail: $detail,
@@ -409,7 +411,11 @@ def of_notice($context; $plan):
       $plan.head;
       if $context.actor == null and $hostname == null then ["cloud"] else ["cloud", "host"] end;
       {
-        type_name: (if $context.type == null then $plan.head.type_name else "Base Event: \($context.type)" end),
+        type_name: (
+          if $context.type == null then $plan.head.type_name
+          else "Base Event: \($context.type | ocsf::own_word("event"))"
+          end
+        ),
         actor: $context.actor,
         device: (if $hostname == null then null else { hostname: $hostname, type_id: 1, type: "Server" } end)
       } | ocsf::prune;

@@ -244,7 +244,9 @@ def calls(family; plans): {
   "\(family).update": plans.update,
   "\(family).delete": plans.delete,
   "\(family).other": plans.other,
-  "\(family).failed": plans.failed
+  "\(family).failed": plans.failed,
+  "\(family).add_credential": plans.create,
+  "\(family).remove_credential": plans.delete
 };
 
 def all_calls(tables): call_plans(tables) as $plans |
@@ -264,9 +266,11 @@ def plans: ocsf::tables as $tables |
 
 # ---- types that no table knows ----
 
-# What the end of a name says was done, in the words of the plans.
+# What the end of a name says was done, in the words of the plans. A secret is a part of what it is for.
 def activities: [
   ["failed",  "FAIL(ED|URE)?(_|$)|_DENIED$|_VIOLATED$|_ERROR$"],
+  ["add_credential",    "_(SECRET|CREDENTIAL|CERT|CERTIFICATE|TOKEN)_(CREATED|ADDED|ISSUED|IMPORTED)(_AUDIT)?$"],
+  ["remove_credential", "_(SECRET|CREDENTIAL|CERT|CERTIFICATE|TOKEN)_(DELETED|REMOVED|REVOKED|DESTROYED)(_AUDIT)?$"],
   ["create",  "_(CREATED|ADDED|ISSUED|IMPORTED)(_AUDIT)?$"],
   ["delete",  "_(DELETED|REMOVED|REVOKED|DROPPED|DESTROYED)(_AUDIT)?$"],
   ["update",  "_(UPDATED|CHANGED|MODIFIED|EDITED|CONFIGURED|ROTATED|RENAMED)(_AUDIT)?$"],
@@ -274,6 +278,18 @@ def activities: [
   ["enable",  "_(ENABLED|ACTIVATED|REQUIRED)(_AUDIT)?$"],
   ["disable", "_(DISABLED|DEACTIVATED|OPTIONAL)(_AUDIT)?$"]
 ];
+
+# What a name looks like up to its last word, if that word is about the very thing of the family. With more
+# between, it is about something that belongs to the thing (TEAM_MEMBER_ADDED makes no team).
+def things: {
+  user: "^USER", api_key: "API_KEY", service_account: "^SERVICE_ACCOUNT", oauth: "^OAUTH_CLIENT",
+  database_user: "^MONGODB_USER", database_role: "^MONGODB_ROLE", team: "(^|_)TEAM",
+  organization: "^ORG", project: "^(GROUP|PROJECT)", identity_provider: "IDENTITY_PROVIDER",
+  role_mapping: "^ROLE_MAPPING", domain: "^DOMAINS?", resource_policy: "^RESOURCE_POLICY",
+  alert_config: "^ALERT_CONFIG"
+};
+# Activities that are of the thing as a whole.
+def of_the_whole: { create: true, delete: true, enable: true, disable: true };
 
 # The plan of a type that no table knows; `called` says whether somebody is known to have done it. A name that
 # fits no family is a call then, else it is unknown.
@@ -284,6 +300,10 @@ def guess(plans; called):
       (activities[] | select(.[1] as $pattern | $type | test($pattern)) | .[0]),
       "other"
     ) as $activity
+  | (if of_the_whole[$activity] and things[$family] != null
+      then (if test(things[$family] + "_[A-Z]+(_AUDIT)?$") then $activity else "other" end)
+      else $activity
+      end) as $activity
   | plans["\($family).\($activity)"] // plans["\($family).other"] // plans["\($family).event"]
     // plans[$family];
 

@@ -14,8 +14,10 @@
 #
 # A member the source adds later is dropped until it is named here.
 
+import "ocsf" as ocsf;
+
 {
-  time: ($meta.origin.fetched_at // $meta.ingested_at | to_epoch_ms),
+  time: ($meta.origin.fetched_at // $meta.ingested_at | ocsf::time),
   project_id: $meta.origin.partition,
   sequence: $meta.origin.sequence,
   enabled: .enabled,
@@ -23,4 +25,4 @@
   audit_filter: .auditFilter,
   audit_authorization_success: .auditAuthorizationSuccess
 }
-| with_entries(select(.value != null))
+| ocsf::prune

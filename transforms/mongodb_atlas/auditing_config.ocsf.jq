@@ -5,7 +5,7 @@
 #          with `compliance_finding` also one of class 2003 where `enabled` is false
 # $args:   ocsf_version         "1.8.0" (default) or "1.9.0"
 #          raw_data             true adds the record as text
-#          compliance_finding   true: tell of projects whose auditing is off
+#          compliance_finding   true: tell of projects whose auditing is off; "true" and "false" count, as for raw_data
 #
 # The record has neither an id nor a time. Which project it is of, when it was fetched and how many came before it
 # is only known from `$meta`; where that says nothing, the time is when the record was read.
@@ -39,6 +39,7 @@ def event($head; $project; $time; $parts):
     } | ocsf::prune);
 
 ocsf::checked
+| ocsf::checked_flag("compliance_finding"; $args.compliance_finding)
 | if type != "object" then error("an auditing configuration is an object, and this is \(type)") else . end
 | ($meta.origin.partition | ocsf::text) as $project
 | ($meta.origin.fetched_at // $meta.ingested_at) as $time
@@ -46,7 +47,7 @@ ocsf::checked
     ocsf::head(5023; 2) + ocsf::success; $project; $time;
     { message: "Database auditing is \({ "true": "on", "false": "off" }["\(.enabled)"] // "neither on nor off")" }
   ),
-  if $args.compliance_finding == true and .enabled == false then
+  if ocsf::flag($args.compliance_finding) and .enabled == false then
     event(
       ocsf::head(2003; 1); $project; $time;
       {

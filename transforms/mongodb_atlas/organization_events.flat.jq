@@ -32,6 +32,7 @@
 # Only `raw` and `rest` are not flat. Dropped on purpose: `links`, the event's own address in the API, which its
 # id tells as well.
 
+import "ocsf" as ocsf;
 import "atlas_flat" as atlas;
 
-atlas::common + ({ raw: (.raw | atlas::some), rest: (atlas::without_common | atlas::some) } | atlas::prune)
+atlas::common + ({ raw: (.raw | ocsf::some), rest: (atlas::without_common | ocsf::some) } | ocsf::prune)

@@ -41,6 +41,7 @@
 # Only `raw` and `rest` are not flat. Dropped on purpose: `links`, the event's own address in the API, which its
 # id tells as well.
 
+import "ocsf" as ocsf;
 import "atlas_flat" as atlas;
 
 # Columns that only project events have.
@@ -69,13 +70,13 @@ def project_columns: {
   employee: .employeeIdentifier,
   employee_desk: .deskLocation,
   violation_action: .violationAction,
-  violated_policies: (.violatedPolicies | if type == "array" and . != [] then map(tostring) | join(" ") else atlas::some end)
-} | atlas::prune;
+  violated_policies: (.violatedPolicies | if type == "array" and . != [] then map(tostring) | join(" ") else ocsf::some end)
+} | ocsf::prune;
 
 atlas::common
 + project_columns
 + ({
-    raw: (.raw | atlas::some),
+    raw: (.raw | ocsf::some),
     rest: (
       atlas::without_common
       | del(
@@ -85,6 +86,6 @@ atlas::common
           .toTier, .region, .reason, .employeeIdentifier, .deskLocation, .violationAction,
           .violatedPolicies
         )
-      | atlas::some
+      | ocsf::some
     )
-  } | atlas::prune)
+  } | ocsf::prune)
