@@ -136,7 +136,8 @@ pub(super) struct OcsfOptions {
 pub(super) struct Expected {
     /// A part of the message.
     pub(super) message: Option<String>,
-    /// The kind of the error: `jq`, `limit`, `halt`, `invalid_json`.
+    /// The kind of the error: `jq`, `limit`, `halt`, `panic`, `invalid_json`, `invalid_utf8`; of a pipeline
+    /// also those of its components, such as `ocsf`, `schema` or `path`.
     pub(super) kind: Option<String>,
 }
 
