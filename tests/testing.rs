@@ -112,6 +112,22 @@ input = '{"id":"65f1a0c2b3d4e5f60718293a","created":"2026-01-02T03:04:05Z","even
 schema = "note.yml"
 "#;
 
+#[test]
+fn inputs_may_be_said_to_be_polled() {
+    let space = Workspace::new();
+    space.write("map.jq", "$meta.origin");
+    let polled = r#"
+[[case]]
+name = "polled"
+input = '1'
+polled = { stream = "settings", partition = "p1", fetched_at = "2026-01-02T04:04:05+01:00", sequence = 3 }
+assert = ['.stream == "settings" and .partition == "p1"', '.fetched_at | startswith("2026-01-02T03:04:05")', '.sequence == 3']
+"#;
+    space.write("map.test.toml", polled);
+    let tested = space.run(&["test"]);
+    assert_eq!(tested.code, Some(0), "{}{}", tested.stdout, tested.stderr);
+}
+
 fn passing() -> Workspace {
     let space = Workspace::new();
     copy(&repository().join("tests/golden/testing/files"), ".", &space);
@@ -280,6 +296,10 @@ fn what_no_input_reaches_is_named() {
 fn a_change_runs_the_tests_again() {
     let space = passing();
     space.run(&["test", "--update"]).expect_code(0);
+    // what a link leads to is a file that is read, too
+    fs::create_dir(space.path("elsewhere")).unwrap();
+    fs::rename(space.path("samples/two.ndjson"), space.path("elsewhere/two.ndjson")).unwrap();
+    std::os::unix::fs::symlink(space.path("elsewhere/two.ndjson"), space.path("samples/two.ndjson")).unwrap();
     let mut watch = space.command(&["test", "--watch"]);
     let mut child = watch.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let output = BufReader::new(child.stdout.take().unwrap());
@@ -305,7 +325,7 @@ fn a_change_runs_the_tests_again() {
     space.write("lib/ids.jq", &module);
     assert!(round().contains("6 passed, 0 failed"));
     let samples = space.read("samples/two.ndjson");
-    space.write("samples/two.ndjson", samples.replace("bob", "eve"));
+    space.write("elsewhere/two.ndjson", samples.replace("bob", "eve"));
     assert!(round().contains("+ .user.name: \"eve\""));
     space.write("more/id.jq", ".");
     space.write("more/id.test.toml", "[[case]]\nname = \"new\"\ninput = '1'\nexpect = '1'\n");

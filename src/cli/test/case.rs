@@ -146,6 +146,14 @@ impl Running<'_> {
             let message = format!("`{list}` is about `leaves`, and this case does not follow any");
             return Err(self.error(list, message, "add `leaves = \"FILE.tsv\"`, or take it out"));
         }
+        if case.cassette.is_some() && case.polled.is_some() {
+            let message = "`polled` is about inputs, and this case has a recording of its own";
+            return Err(self.error(
+                "polled",
+                message,
+                "take it out: a recording says where events come from",
+            ));
+        }
         let Some(_) = &case.pipeline else {
             let given = [
                 ("source", case.source.is_some()),

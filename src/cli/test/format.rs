@@ -62,7 +62,7 @@ pub(super) struct Case {
     pub(super) input: Option<String>,
     /// A file of them: one a line if it is called `.ndjson`.
     pub(super) input_file: Option<PathBuf>,
-    /// For a transform: what `$meta.origin` says of the inputs, as if they had been pulled from an API.
+    /// What `$meta.origin` says of the inputs, as if they had been pulled from an API.
     pub(super) polled: Option<PolledFrom>,
     /// A recording, for a pipeline: its source asks that instead of anybody.
     pub(super) cassette: Option<PathBuf>,

@@ -363,10 +363,11 @@ fn moved(text: &str) -> Option<Sentinel> {
     if digits > 0 {
         let (old, beyond) = rest[1..=digits].split_at(digits.min(3));
         // `.6` is 600 ms, and stays a single digit
-        let millis = turned(format!("{old:0<3}").parse().ok()?);
-        fraction = format!("{}{}{beyond}", &rest[..1], &format!("{millis:03}")[..old.len()]);
-        let kept = 10_i64.pow(3 - old.len() as u32);
-        shift += millis / kept * kept - format!("{old:0<3}").parse::<i64>().ok()?;
+        let millis: i64 = format!("{old:0<3}").parse().ok()?;
+        let unit = 10_i64.pow(3 - old.len() as u32);
+        let new = turned(millis) / unit * unit;
+        shift += new - millis;
+        fraction = format!("{}{}{beyond}", &rest[..1], &format!("{new:03}")[..old.len()]);
     }
     let json = format!("{}{new}{fraction}{}", &text[..clock], &rest[fraction.len()..]);
     Some(Sentinel { shift: Some(shift), ..Sentinel::found_by(json.clone(), &[&json]) })
