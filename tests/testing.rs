@@ -400,6 +400,9 @@ fn update_does_not_write_one_file_for_two_cases() {
         assert!(refused.stderr.contains(reason), "{}", refused.stderr);
         assert_eq!(space.read("out.ndjson"), "1\n");
     }
+    let refused = space.run(&["test", "--update", "--filter", "two"]).expect_code(78);
+    assert!(refused.stderr.contains("run them all, without `--filter`"), "{}", refused.stderr);
+    assert_eq!(space.read("out.ndjson"), "1\n");
     space.write("map.test.toml", cases("2", "leaves = \"out.ndjson\""));
     space.run(&["test", "--update"]).expect_code(78);
     let refused = space.run(&["test", "--update", "--filter", "two"]).expect_code(78);

@@ -163,7 +163,7 @@ fn round(args: &TestArgs, runtime: &tokio::runtime::Runtime) -> anyhow::Result<R
         files: &files,
         code,
         edits: BTreeMap::new(),
-        held: Held::default(),
+        held: Held::new(args.filter.is_none()),
         lines: Vec::new(),
         used: outcome.used,
         coverage: Coverage::new(),

@@ -25,8 +25,12 @@ pub(super) struct Write {
 }
 
 /// What tests have written or found to be right, by the file.
-#[derive(Debug, Default)]
-pub(super) struct Held(HashMap<PathBuf, Holder>);
+#[derive(Debug)]
+pub(super) struct Held {
+    files: HashMap<PathBuf, Holder>,
+    /// Whether all tests are run, so that what they compare with is known.
+    is_whole: bool,
+}
 
 #[derive(Debug)]
 struct Holder {
@@ -36,42 +40,41 @@ struct Holder {
 }
 
 impl Held {
+    /// Nothing yet.
+    pub(super) fn new(is_whole: bool) -> Self {
+        Held { files: HashMap::new(), is_whole }
+    }
+
     /// Writes what a test compares with, unless it is there already. Refuses to write what tests read, and
     /// what another test compares with.
     pub(super) fn write(&mut self, file: &TestFile, test: &str, verdict: &mut Verdict) {
         for write in std::mem::take(&mut verdict.writes) {
-            let path = identity(&write.path);
-            let holder =
-                Holder { content: xxh3_128(&write.content), is_same: write.is_same, test: test.to_owned() };
-            if let Some(message) = self.objection(file, &path, &write, &holder) {
+            let Write { option, path, content, level, is_same } = write;
+            let is_same = is_same || std::fs::read(&path).is_ok_and(|found| found == content);
+            let holder = Holder { content: xxh3_128(&content), is_same, test: test.to_owned() };
+            if let Some(message) = self.objection(file, &identity(&path), level, &holder) {
                 let help = "name a file of its own: `--update` writes it anew".to_owned();
-                verdict.diagnostics.push(file.error_at(&write.option, message, Some(help)));
-                verdict.fail(write.level, format!("{} is not written", write.path.display()));
+                verdict.diagnostics.push(file.error_at(&option, message, Some(help)));
+                verdict.fail(level, format!("{} is not written", path.display()));
                 continue;
             }
-            if !write.is_same && std::fs::read(&write.path).is_ok_and(|found| found == write.content) {
-                self.0.insert(path, Holder { is_same: true, ..holder });
-                continue;
-            }
-            if !write.is_same {
-                let folder = write.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            if !is_same {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
                 let made = folder.map_or(Ok(()), std::fs::create_dir_all);
-                match made.and_then(|()| std::fs::write(&write.path, &write.content)) {
-                    Ok(()) => verdict.updated.push(write.path.clone()),
-                    Err(error) => {
-                        verdict.fail(write.level, format!("cannot write {}: {error}", write.path.display()));
-                        continue;
-                    }
+                if let Err(error) = made.and_then(|()| std::fs::write(&path, &content)) {
+                    verdict.fail(level, format!("cannot write {}: {error}", path.display()));
+                    continue;
                 }
+                verdict.updated.push(path.clone());
             }
             // what was not there has its own name only now
-            self.0.insert(identity(&write.path), holder);
+            self.files.insert(identity(&path), holder);
         }
     }
 
     /// Why a file must not be written.
-    fn objection(&self, file: &TestFile, path: &Path, write: &Write, new: &Holder) -> Option<String> {
-        if let Some(old) = self.0.get(path)
+    fn objection(&self, file: &TestFile, path: &Path, level: &str, new: &Holder) -> Option<String> {
+        if let Some(old) = self.files.get(path)
             && old.content != new.content
             && !(old.is_same && new.is_same)
         {
@@ -80,7 +83,7 @@ impl Held {
                 old.test
             ));
         }
-        if write.is_same || std::fs::read(&write.path).is_ok_and(|found| found == write.content) {
+        if new.is_same {
             return None;
         }
         if path == identity(&file.file.path) {
@@ -93,13 +96,19 @@ impl Held {
         if BY_HAND.contains(&ending) {
             return Some(format!("a `.{ending}` file is written by hand"));
         }
-        let (mine, other) = match write.level {
+        let (mine, other) = match level {
             "leaves" => ("leaves", "golden"),
             _ => ("golden", "leaves"),
         };
-        let named =
-            file.compared().into_iter().find(|(option, named)| *option == other && identity(named) == path);
-        named.map(|_| format!("a test names this file as its `{other}`: it cannot be its `{mine}` too"))
+        let compared = file.compared();
+        let mut named =
+            compared.iter().filter(|(_, named)| identity(named) == path).map(|(option, _)| *option);
+        if named.clone().any(|option| option == other) {
+            return Some(format!("a test names this file as its `{other}`: it cannot be its `{mine}` too"));
+        }
+        let is_shared = named.nth(1).is_some();
+        (is_shared && !self.is_whole)
+            .then(|| "several tests compare with this file: run them all, without `--filter`".to_owned())
     }
 }
 
