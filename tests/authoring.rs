@@ -122,3 +122,73 @@ fn standard_input_cannot_be_read_again() {
         "error: --watch needs files of events: standard input can be read only once\n"
     );
 }
+
+#[test]
+fn a_module_that_is_broken_or_missing_at_first_is_waited_for() {
+    let space = Workspace::new();
+    space.write(
+        "main.jq",
+        "import \"late\" as late; import \"wrong\" as wrong; .a | late::double | wrong::again",
+    );
+    space.write("lib/wrong.jq", "def again: . + nosuch;");
+    space.write("in.ndjson", "{\"a\":21}\n");
+    let watching =
+        Watching::start(&space, &["jq", "-c", "-f", "main.jq", "-L", "lib", "in.ndjson", "--watch"]);
+    watching.sees("no module `late`");
+    space.write("late.jq", "def double: . * 2;");
+    watching.sees("undefined function `nosuch/0`");
+    space.write("lib/wrong.jq", "def again: . + 1000;");
+    watching.sees("1042");
+}
+
+#[test]
+fn what_a_link_leads_to_is_watched() {
+    let space = Workspace::new();
+    space.write("real/map.jq", "\"first\"");
+    space.write("real/in.ndjson", "1\n");
+    for name in ["map.jq", "in.ndjson"] {
+        std::os::unix::fs::symlink(space.path("real").join(name), space.path(name)).unwrap();
+    }
+    let watching = Watching::start(&space, &["jq", "-c", "-f", "map.jq", "in.ndjson", "--watch"]);
+    watching.sees("first");
+    space.write("real/map.jq", ". + 5");
+    watching.sees("6");
+    space.write("real/in.ndjson", "10\n");
+    watching.sees("15");
+}
+
+#[test]
+fn errors_name_the_argument_and_the_file() {
+    let space = Workspace::new();
+    let finished = space.run(&["jq", "-n", "--argjson", "x", "{", "$x"]).expect_code(64);
+    assert!(finished.stderr.starts_with("error: the value of x is no JSON: "), "{}", finished.stderr);
+    space.write("folder/a.json", "{\"a\":1}{\"a\":\"x\"}");
+    space.write("folder/b.json", "{\"a\":2}");
+    let finished = space.run(&["jq", ".", "folder"]).expect_code(74);
+    assert!(finished.stderr.starts_with("error: cannot read folder: "), "{}", finished.stderr);
+    let finished = space.run(&[
+        "jq",
+        "-c",
+        ".a | if . == 1 then . else error(\"no\") end",
+        "folder/a.json",
+        "folder/b.json",
+    ]);
+    let finished = finished.expect_code(1);
+    assert_eq!(
+        finished.stderr,
+        "error: input at byte 7 of folder/a.json: program:1:28: no\n\
+         error: input at byte 0 of folder/b.json: program:1:28: no\n"
+    );
+    let finished = space.run(&["jq", ".a | error(\"no\")", "folder/b.json"]).expect_code(1);
+    assert_eq!(finished.stderr, "error: input at byte 0: program:1:6: no\n");
+}
+
+#[test]
+fn what_events_say_does_not_paint_the_terminal() {
+    let space = Workspace::new();
+    let program = "error(\"\\u001b[31m\" + .a)";
+    let finished = space.run_with_input(&["jq", program], "{\"a\":\"\\u009b\\u0007x\"}").expect_code(1);
+    assert_eq!(finished.stderr, "error: input at byte 0: program:1:1: \\u001b[31m\\u009b\\u0007x\n");
+    let raw = space.run_with_input(&["jq", "-r", ".a"], "{\"a\":\"\\u001bx\"}").expect_code(0);
+    assert_eq!(raw.stdout, "\u{1b}x\n", "data stays as it is");
+}

@@ -148,7 +148,8 @@ fn a_transform_that_has_changed_fails_with_its_difference_and_update_takes_it() 
         "  golden: ",
         "line 2 of 12 differs",
         "expected: {",
-        "~ .who: \"",
+        "- .who: \"",
+        "+ .who: \"",
         "0 passed, 1 failed",
     ] {
         assert!(out.contains(text), "{text}: {out}");

@@ -112,6 +112,22 @@ input = '{"id":"65f1a0c2b3d4e5f60718293a","created":"2026-01-02T03:04:05Z","even
 schema = "note.yml"
 "#;
 
+#[test]
+fn inputs_may_be_said_to_be_polled() {
+    let space = Workspace::new();
+    space.write("map.jq", "$meta.origin");
+    let polled = r#"
+[[case]]
+name = "polled"
+input = '1'
+polled = { stream = "settings", partition = "p1", fetched_at = "2026-01-02T04:04:05+01:00", sequence = 3 }
+assert = ['.stream == "settings" and .partition == "p1"', '.fetched_at | startswith("2026-01-02T03:04:05")', '.sequence == 3']
+"#;
+    space.write("map.test.toml", polled);
+    let tested = space.run(&["test"]);
+    assert_eq!(tested.code, Some(0), "{}{}", tested.stdout, tested.stderr);
+}
+
 fn passing() -> Workspace {
     let space = Workspace::new();
     copy(&repository().join("tests/golden/testing/files"), ".", &space);
@@ -280,6 +296,10 @@ fn what_no_input_reaches_is_named() {
 fn a_change_runs_the_tests_again() {
     let space = passing();
     space.run(&["test", "--update"]).expect_code(0);
+    // what a link leads to is a file that is read, too
+    fs::create_dir(space.path("elsewhere")).unwrap();
+    fs::rename(space.path("samples/two.ndjson"), space.path("elsewhere/two.ndjson")).unwrap();
+    std::os::unix::fs::symlink(space.path("elsewhere/two.ndjson"), space.path("samples/two.ndjson")).unwrap();
     let mut watch = space.command(&["test", "--watch"]);
     let mut child = watch.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let output = BufReader::new(child.stdout.take().unwrap());
@@ -305,7 +325,7 @@ fn a_change_runs_the_tests_again() {
     space.write("lib/ids.jq", &module);
     assert!(round().contains("6 passed, 0 failed"));
     let samples = space.read("samples/two.ndjson");
-    space.write("samples/two.ndjson", samples.replace("bob", "eve"));
+    space.write("elsewhere/two.ndjson", samples.replace("bob", "eve"));
     assert!(round().contains("+ .user.name: \"eve\""));
     space.write("more/id.jq", ".");
     space.write("more/id.test.toml", "[[case]]\nname = \"new\"\ninput = '1'\nexpect = '1'\n");
@@ -322,4 +342,128 @@ fn editors_get_a_schema() {
         schema["properties"]["case"].is_object()
             && schema["$defs"]["Case"]["properties"]["leaves"].is_object()
     );
+}
+
+#[test]
+fn update_writes_over_nothing_that_a_test_reads() {
+    let files = [
+        ("map.jq", "{ n: .a }"),
+        ("other.jq", "import \"part\" as part; part::all"),
+        ("part.jq", "def all: .;"),
+        ("in.ndjson", "{\"a\":1}\n"),
+        ("log.yml", "schema: Example.Note\n"),
+    ];
+    let space = Workspace::new();
+    for (name, text) in files {
+        space.write(name, text);
+    }
+    let case = |option: &str| {
+        format!(
+            "[[case]]\nname = \"one\"\ninput_file = \"in.ndjson\"\n{option}\n[[case]]\nname = \"two\"\ntransform = \"other.jq\"\ninput = '1'\n"
+        )
+    };
+    for (option, named, reason) in [
+        ("golden", "in.ndjson", "a test reads this file as its `input_file`"),
+        ("golden", "./in.ndjson", "a test reads this file as its `input_file`"),
+        ("leaves", "other.jq", "a test reads this file as its `transform`"),
+        ("golden", "part.jq", "a `.jq` file is written by hand"),
+        ("golden", "log.yml", "a `.yml` file is written by hand"),
+        ("leaves", "map.test.toml", "this is the test file itself"),
+    ] {
+        let test = case(&format!("{option} = \"{named}\""));
+        space.write("map.test.toml", &test);
+        let refused = space.run(&["test", "--update"]).expect_code(78);
+        assert!(refused.stderr.contains(&format!("error: {reason}\n")), "{named}: {}", refused.stderr);
+        assert!(refused.stderr.contains(&format!("{option} = \"{named}\"")), "{}", refused.stderr);
+        assert_eq!(space.read("map.test.toml"), test);
+        for (name, text) in files {
+            assert_eq!(space.read(name), text, "{named}");
+        }
+    }
+}
+
+#[test]
+fn update_does_not_write_one_file_for_two_cases() {
+    let space = Workspace::new();
+    space.write("map.jq", ".");
+    let cases = |other: &str, options: &str| {
+        format!(
+            "[[case]]\nname = \"one\"\ninput = '1'\ngolden = \"out.ndjson\"\n[[case]]\nname = \"two\"\ninput = '{other}'\n{options}\n"
+        )
+    };
+    space.write("map.test.toml", cases("1", "golden = \"out.ndjson\""));
+    space.run(&["test", "--update"]).expect_code(0);
+    space.write("map.test.toml", cases("2", "golden = \"./out.ndjson\""));
+    for _ in 0..2 {
+        let refused = space.run(&["test", "--update"]).expect_code(78);
+        let reason = "the case \"one\" compares with this file, and with other content";
+        assert!(refused.stderr.contains(reason), "{}", refused.stderr);
+        assert_eq!(space.read("out.ndjson"), "1\n");
+    }
+    let refused = space.run(&["test", "--update", "--filter", "two"]).expect_code(78);
+    assert!(refused.stderr.contains("run them all, without `--filter`"), "{}", refused.stderr);
+    assert_eq!(space.read("out.ndjson"), "1\n");
+    space.write("map.test.toml", cases("2", "leaves = \"out.ndjson\""));
+    space.run(&["test", "--update"]).expect_code(78);
+    let refused = space.run(&["test", "--update", "--filter", "two"]).expect_code(78);
+    assert!(refused.stderr.contains("a test names this file as its `golden`"), "{}", refused.stderr);
+    assert_eq!(space.read("out.ndjson"), "1\n");
+}
+
+#[test]
+fn lost_milliseconds_are_found() {
+    let space = Workspace::new();
+    let test = "[[case]]\nname = \"a time\"\ninput = '{\"at\":\"2026-01-02T03:04:05.678Z\"}'\nleaves = \"map.tsv\"\n";
+    space.write("map.test.toml", test);
+    space.write("map.tsv", "at\ttime\n");
+    let seconds = "(.at[:19] + \"Z\" | fromdate)";
+    space.write("map.jq", format!("{{ time: ({seconds} * 1000) }}"));
+    let lost = space.run(&["test"]).expect_code(65);
+    assert!(lost.stdout.contains("converted = [\"at\"]"), "{}", lost.stdout);
+    space.write("map.jq", format!("{{ time: ({seconds} * 1000 + (.at[20:23] | tonumber)) }}"));
+    space.run(&["test"]).expect_code(0);
+}
+
+#[test]
+fn long_documents_are_followed_and_longer_ones_refused() {
+    let space = Workspace::new();
+    // nothing arrives, and everything changes
+    space.write(
+        "map.jq",
+        "{ (.list | map(tostring) | join(\",\") | @base64): .list | length, all: (.list | map(length)) }",
+    );
+    let test = "converted = [\"list.[]\"]\n[[case]]\nname = \"long\"\ninput_file = \"in.json\"\nleaves = \"map.tsv\"\n";
+    space.write("map.test.toml", test);
+    let list = |count: usize| {
+        let items: Vec<String> = (0..count).map(|number| format!("\"item{number}\"")).collect();
+        format!("{{\"list\":[{}]}}", items.join(","))
+    };
+    space.write("in.json", list(600));
+    let long = space.run(&["test", "--update"]).expect_code(0);
+    assert!(long.stdout.contains("600 leaves"), "{}", long.stdout);
+    space.write("in.json", list(5001));
+    let longer = space.run(&["test"]).expect_code(65);
+    assert!(
+        longer.stdout.contains("leaves: input 1 (in.json:1) has 5001 leaves, more than the 5000"),
+        "{}",
+        longer.stdout
+    );
+}
+
+#[test]
+fn what_events_say_does_not_paint_the_terminal() {
+    let space = Workspace::new();
+    space.write("map.jq", "if .fail then error(\"\\u001b[31m\" + .a) else .a end");
+    let test = "[[case]]\nname = \"red \\u001B[31m\\n\"\ninput = '{\"a\":\"\\u009b\",\"fail\":true} {\"a\":\"\\u009b\"}'\nexpect = '\"\\u009c\"'\n";
+    space.write("map.test.toml", test);
+    let failed = space.run(&["test"]).expect_code(65);
+    assert!(!failed.stdout.contains(|c: char| c.is_control() && c != '\n'), "{:?}", failed.stdout);
+    assert!(failed.stdout.starts_with("FAILED map.test.toml: red \\u001b[31m\\n\n"), "{}", failed.stdout);
+    assert!(failed.stdout.contains("\\u001b[31m\\u009b"), "{}", failed.stdout);
+}
+
+#[test]
+fn watching_nothing_ends() {
+    let refused = Workspace::new().run(&["test", "--watch", "nothere"]).expect_code(64);
+    assert_eq!(refused.stderr, "error: there is no nothere\n");
 }

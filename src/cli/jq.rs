@@ -1,5 +1,6 @@
 //! `jaquard jq`.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{IsTerminal as _, Read, Write as _};
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use super::watch::{Watch, clear_screen};
 use super::{exit, print, print_diagnostics, wants_colour};
 use crate::config::{Diagnostic, SourceFile};
 use crate::event::{Derivation, Event, Meta, Origin, Payload, Place, TextHash, json};
-use crate::jq::{self, Engine, Json, Limits, Position, Runner, WriteLimits};
+use crate::jq::{self, CompileError, Engine, Json, Limits, Position, Runner, WriteLimits};
 use crate::sink::append_pretty;
 use crate::source::framing::Framer;
 
@@ -103,9 +104,13 @@ pub(super) fn jq(args: &JqArgs) -> anyhow::Result<u8> {
         named.insert(pair[0].clone(), Value::from(pair[1].as_str()));
     }
     for pair in args.argjson.chunks(2) {
-        let value =
-            serde_json::from_str(&pair[1]).with_context(|| format!("the value of {} is no JSON", pair[0]))?;
-        named.insert(pair[0].clone(), value);
+        match serde_json::from_str(&pair[1]) {
+            Ok(value) => drop(named.insert(pair[0].clone(), value)),
+            Err(error) => {
+                eprintln!("error: the value of {} is no JSON: {error}", visible(&pair[0]));
+                return Ok(exit::USAGE);
+            }
+        }
     }
     let mut job = Job { args, source, files, named, validators };
     if !args.watch {
@@ -115,23 +120,7 @@ pub(super) fn jq(args: &JqArgs) -> anyhow::Result<u8> {
         eprintln!("error: --watch needs files of events: standard input can be read only once");
         return Ok(exit::USAGE);
     }
-    let mut watch = Watch::start()?;
-    for file in &job.files {
-        watch.file(file);
-    }
-    if let Source::File(path) = source {
-        watch.file(path);
-    }
-    loop {
-        clear_screen()?;
-        match job.run() {
-            Ok(done) => done.modules.iter().for_each(|module| watch.file(Path::new(module))),
-            // a file that is just being written may be gone for a moment
-            Err(error) if !super::is_broken_pipe(&error) => eprintln!("error: {error:#}"),
-            Err(error) => return Err(error),
-        }
-        watch.wait(|_| false)?;
-    }
+    job.watch()
 }
 
 /// Where the program stands.
@@ -153,11 +142,45 @@ struct Job<'a> {
 /// How it went.
 struct Done {
     code: u8,
-    /// Files of modules that the program was made of.
+    /// Files of modules that the program was made of, or that are wrong.
     modules: Vec<String>,
 }
 
 impl Job<'_> {
+    /// Runs, and again after each change, until the process is stopped.
+    fn watch(&mut self) -> anyhow::Result<u8> {
+        let mut watch = Watch::start()?;
+        let program = match self.source {
+            Source::Argument(_) => Path::new(""),
+            Source::File(path) => path.parent().unwrap_or(Path::new("")),
+        };
+        let folders: Vec<&Path> =
+            std::iter::once(program).chain(self.args.library.iter().map(PathBuf::as_path)).collect();
+        loop {
+            for file in &self.files {
+                watch.file(file);
+            }
+            if let Source::File(path) = self.source {
+                watch.file(path);
+            }
+            // a module that is missing may come to be in any of them
+            let searched: Vec<PathBuf> = folders.iter().filter_map(|folder| watch.folder(folder)).collect();
+            clear_screen()?;
+            match self.run() {
+                Ok(done) => done.modules.iter().for_each(|module| watch.file(Path::new(module))),
+                // a file that is just being written may be gone for a moment
+                Err(error) if !super::is_broken_pipe(&error) => {
+                    eprintln!("error: {}", visible(&format!("{error:#}")));
+                }
+                Err(error) => return Err(error),
+            }
+            watch.wait(|path| {
+                path.extension().is_some_and(|ending| ending == "jq")
+                    && path.parent().is_some_and(|folder| searched.iter().any(|known| known == folder))
+            })?;
+        }
+    }
+
     /// Compiles the program and runs it on all inputs.
     fn run(&mut self) -> anyhow::Result<Done> {
         let (code, shown, folder) = match self.source {
@@ -174,19 +197,10 @@ impl Job<'_> {
         let program = match jq::compile_with(&main.text, folder, &self.args.library, &names) {
             Ok(program) => program,
             Err(errors) => {
-                let diagnostics: Vec<_> = errors
-                    .into_iter()
-                    .map(|error| {
-                        let file = if error.file == jq::MAIN {
-                            main.clone()
-                        } else {
-                            SourceFile::new(Path::new(&error.file), error.text)
-                        };
-                        Diagnostic::error(&file, error.span, error.message).help(error.help)
-                    })
-                    .collect();
-                print_diagnostics(&diagnostics);
-                return Ok(Done { code: exit::CONFIG, modules: Vec::new() });
+                let files = errors.iter().map(|error| error.file.clone());
+                let modules = files.filter(|file| file != jq::MAIN).collect();
+                print_diagnostics(&described(&main, errors));
+                return Ok(Done { code: exit::CONFIG, modules });
             }
         };
         let modules = program.module_files().map(str::to_owned).collect();
@@ -219,6 +233,7 @@ impl Job<'_> {
             limits,
             args: self.args,
             main,
+            names_inputs: self.files.len() > 1,
             validators: self.validators.as_mut(),
             colour: wants_colour(std::io::stdout().is_terminal()),
             failed: false,
@@ -254,6 +269,8 @@ struct Session<'a> {
     args: &'a JqArgs,
     /// The program, as errors show it.
     main: &'a SourceFile,
+    /// Whether errors say which file an input is in.
+    names_inputs: bool,
     validators: Option<&'a mut Validators>,
     colour: bool,
     failed: bool,
@@ -266,7 +283,10 @@ impl Session<'_> {
         let mut events = Vec::new();
         loop {
             let mut chunk = vec![0; 64 << 10];
-            let read = input.read(&mut chunk)?;
+            let read = input.read(&mut chunk).with_context(|| match &origin.place {
+                Place::File { path, .. } => format!("cannot read {path}"),
+                _ => "cannot read standard input".to_owned(),
+            })?;
             if read == 0 {
                 framer.finish(true, &mut events);
             } else {
@@ -285,8 +305,7 @@ impl Session<'_> {
     fn document(&mut self, event: &Event, origin: &Arc<Origin>) -> anyhow::Result<()> {
         let Payload::Json(text) = &event.payload else { return Ok(()) };
         if let Err(error) = json::validate(text, self.limits.depth) {
-            eprintln!("error: input at byte {}: {error}", event.offset);
-            self.failed = true;
+            self.tell(&meta(origin, event.offset), &format!(" {error}"));
             return Ok(());
         }
         self.event(&mut Json::from_text(text.clone()), &meta(origin, event.offset))
@@ -307,8 +326,7 @@ impl Session<'_> {
             } else {
                 let mut line = Vec::new();
                 if let Err(error) = output.write(self.bounds, &mut line) {
-                    eprintln!("error: input at byte {}: the output is not JSON: {error}", meta.offset);
-                    self.failed = true;
+                    self.tell(meta, &format!(" the output is not JSON: {error}"));
                     continue;
                 }
                 if self.args.compact_output {
@@ -334,13 +352,22 @@ impl Session<'_> {
                 Some(at) => format!(" {}:{}:{}:", at.file, at.line, at.column),
                 None => String::new(),
             };
-            eprintln!("error: input at byte {}:{place} {error}", meta.offset);
+            self.tell(meta, &format!("{place} {error}"));
             if let (Some(at), Some(_)) = (&error.position, &self.args.from_file) {
-                eprint!("{}", self.excerpt(at));
+                eprint!("{}", visible(&self.excerpt(at)));
             }
-            self.failed = true;
         }
         Ok(())
+    }
+
+    /// Says what is wrong with an input.
+    fn tell(&mut self, meta: &Meta<'_>, what: &str) {
+        let file = match &meta.origin.place {
+            Place::File { path, .. } if self.names_inputs => format!(" of {path}"),
+            _ => String::new(),
+        };
+        eprintln!("{}", visible(&format!("error: input at byte {}{file}:{what}", meta.offset)));
+        self.failed = true;
     }
 
     /// The line of a place in the program or one of its files, and a mark below it.
@@ -357,5 +384,47 @@ impl Session<'_> {
         let before = line.chars().take(at.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' });
         let before: String = before.collect();
         format!("{:margin$} |\n{} | {shown}\n{:margin$} | {before}^\n", "", at.line, "")
+    }
+}
+
+/// The errors of a program, each where it stands: in the program or in one of its modules.
+pub(super) fn described(main: &Arc<SourceFile>, errors: Vec<CompileError>) -> Vec<Diagnostic> {
+    let describe = |error: CompileError| {
+        let file = if error.file == jq::MAIN {
+            main.clone()
+        } else {
+            SourceFile::new(Path::new(&error.file), error.text)
+        };
+        Diagnostic::error(&file, error.span, error.message).help(error.help)
+    };
+    errors.into_iter().map(describe).collect()
+}
+
+/// A text as a terminal may have it: control characters stand as `\u001b`, so that no event moves its
+/// cursor or paints it. Ends of lines and tabs stay.
+pub(super) fn visible(text: &str) -> Cow<'_, str> {
+    let is_hidden = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_hidden(c) {
+            shown += &format!("\\u{:04x}", u32::from(c));
+        } else {
+            shown.push(c);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_seen_and_do_nothing() {
+        assert_eq!(visible("\u{1b}[31ma\u{9b}b\r\u{7f}\n\tc"), "\\u001b[31ma\\u009bb\\u000d\\u007f\n\tc");
+        assert!(matches!(visible("plain é\n"), Cow::Borrowed(_)));
     }
 }

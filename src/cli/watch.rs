@@ -49,8 +49,15 @@ impl Watch {
     }
 
     /// A file whose changes matter. It need not be there: its folder is what is watched, because editors
-    /// put a new file in the place of the old one.
+    /// put a new file in the place of the old one. If it is a link, what it leads to matters as well.
     pub(super) fn file(&mut self, path: &Path) {
+        self.entry(path);
+        if let Ok(target) = path.canonicalize() {
+            self.entry(&target);
+        }
+    }
+
+    fn entry(&mut self, path: &Path) {
         let folder = path.parent().unwrap_or(Path::new(""));
         if let (Some(folder), Some(name)) = (self.folder(folder), path.file_name()) {
             self.files.insert(folder.join(name));

@@ -15,6 +15,7 @@ use super::leaves::{self, List};
 use super::offline::{self, Feed, Offline, Temporary};
 use super::report::clipped;
 use super::transform::{Failure, RELATIVE, Transform, args_of};
+use super::writes::Write;
 use super::{Settings, Verdict};
 use crate::cli::record::counted;
 use crate::config::{Check, Diagnostic};
@@ -144,6 +145,14 @@ impl Running<'_> {
         if let (None, Some((list, _))) = (&case.leaves, lists.iter().find(|(_, is_given)| *is_given)) {
             let message = format!("`{list}` is about `leaves`, and this case does not follow any");
             return Err(self.error(list, message, "add `leaves = \"FILE.tsv\"`, or take it out"));
+        }
+        if case.cassette.is_some() && case.polled.is_some() {
+            let message = "`polled` is about inputs, and this case has a recording of its own";
+            return Err(self.error(
+                "polled",
+                message,
+                "take it out: a recording says where events come from",
+            ));
         }
         let Some(_) = &case.pipeline else {
             let given = [
@@ -342,6 +351,7 @@ impl Running<'_> {
         if let Ok(text) = &found {
             match documents(text, DEPTH) {
                 Ok(expected) => match difference(inputs, ran, &expected) {
+                    None if self.update => return self.write_golden(ran, path, true),
                     None => return,
                     Some(difference) if !self.update => {
                         let difference = difference.replace('\n', "\n  ");
@@ -364,14 +374,28 @@ impl Running<'_> {
                 let found = self.file.error_at(&self.option("golden"), message, Some(help));
                 self.verdict.fail("golden", found.render(false));
             }
-            _ if has_run => self.verdict.write(path, &lines(ran), "golden"),
+            _ if has_run => self.write_golden(ran, path, false),
             _ => {}
         }
+    }
+
+    fn write_golden(&mut self, ran: &Ran, path: &Path, is_same: bool) {
+        let option = self.option("golden");
+        let (path, content) = (path.to_path_buf(), lines(ran));
+        self.verdict.writes.push(Write { option, path, content, level: "golden", is_same });
     }
 
     fn check_conditions(&mut self, conditions: &[Arc<jq::Program>], inputs: &Inputs, ran: &Ran) {
         if conditions.is_empty() {
             return;
+        }
+        let case = self.case();
+        let is_meant = case.outputs == Some(0) || !case.errors.is_empty();
+        if ran.outputs.is_empty() && ran.failures.is_empty() && !is_meant {
+            let help = "if there is to be none, say `outputs = 0`".to_owned();
+            let message = "there is no output to hold it against";
+            let found = self.file.error_at(&self.option("assert"), message, Some(help));
+            return self.verdict.fail("assert", found.render(false));
         }
         let args = Value::Object(args_of(self.file, self.number));
         for (at, condition) in conditions.iter().enumerate() {
@@ -409,7 +433,13 @@ impl Running<'_> {
             |name, own: &Option<Vec<String>>, common| List::of(file, self.number, name, own.as_ref(), common);
         let dropped = list("dropped", &case.dropped, &file.tests.dropped)?;
         let converted = list("converted", &case.converted, &file.tests.converted)?;
-        let traced = leaves::trace(transform, inputs);
+        let traced = match leaves::trace(transform, inputs) {
+            Ok(traced) => traced,
+            Err(too_many) => {
+                self.verdict.fail("leaves", too_many);
+                return Ok(());
+            }
+        };
         if traced.count == 0 {
             self.verdict.fail("leaves", "no leaf can be followed: no input gives an output");
             return Ok(());

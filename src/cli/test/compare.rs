@@ -12,8 +12,8 @@ use bytes::Bytes;
 use super::report::clipped;
 use crate::jq::{Json, Kind, View, append_to_path};
 
-/// Paths of a difference that are shown.
-const MAX_PATHS: usize = 16;
+/// Lines of a difference that are shown.
+pub(super) const MAX_PATHS: usize = 16;
 
 /// Outputs with a difference that are shown.
 const MAX_OUTPUTS: usize = 3;

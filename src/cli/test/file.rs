@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use toml::de::DeTable;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::format::Tests;
 use crate::config::{Diagnostic, Options, OutsideMode, Severity, SourceFile, Walker, schema_of};
@@ -55,6 +56,9 @@ pub(super) fn read(path: &Path) -> Result<TestFile, Vec<Diagnostic>> {
     let values = walker.table(root.get_ref(), 0..0, &schema_of::<Tests>(), "", &[]);
     let options = Options::of(&walker, &file);
     let mut found = walker.diagnostics;
+    for (name, value) in root.get_ref() {
+        find_commands(&file, name.get_ref(), value, &mut found);
+    }
     if found.iter().any(|found| found.severity == Severity::Error) {
         return Err(found);
     }
@@ -83,6 +87,38 @@ pub(super) fn read(path: &Path) -> Result<TestFile, Vec<Diagnostic>> {
             found.push(Diagnostic::error(&file, 0..0, error.to_string()));
             Err(found)
         }
+    }
+}
+
+/// A test runs no commands, and what one would have printed is not made up.
+fn find_commands(
+    file: &Arc<SourceFile>,
+    name: &str,
+    value: &Spanned<DeValue<'_>>,
+    found: &mut Vec<Diagnostic>,
+) {
+    match value.get_ref() {
+        DeValue::Array(items) => {
+            for item in items {
+                find_commands(file, name, item, found);
+            }
+        }
+        DeValue::Table(table) => {
+            let command = table.iter().next().filter(|_| table.len() == 1);
+            if let Some((key, words)) = command
+                && key.get_ref() == "command"
+                && matches!(words.get_ref(), DeValue::Array(_))
+            {
+                let help = "write the value itself, or `{ env = \"NAME\" }`".to_owned();
+                let message = format!("a test runs no command, so `{name}` would have no value");
+                found.push(Diagnostic::error(file, value.span(), message).help(Some(help)));
+                return;
+            }
+            for (name, value) in table {
+                find_commands(file, name.get_ref(), value, found);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -141,6 +177,36 @@ impl TestFile {
             Kind::Replay => &self.tests.replay[number].name,
             Kind::Case => &self.tests.case[number].name,
         }
+    }
+
+    /// Files that tests read, and the options that name them.
+    pub(super) fn reads(&self) -> Vec<(&'static str, PathBuf)> {
+        let Tests { replay, case, transform, .. } = &self.tests;
+        let mut named: Vec<(&'static str, &Path)> = Vec::new();
+        named.extend(transform.iter().map(|path| ("transform", path.as_path())));
+        for test in replay {
+            named.extend([("pipeline", test.pipeline.as_path()), ("cassette", test.cassette.as_path())]);
+        }
+        for test in case {
+            let options = [
+                ("transform", &test.transform),
+                ("pipeline", &test.pipeline),
+                ("input_file", &test.input_file),
+                ("cassette", &test.cassette),
+                ("ocsf_schema", &test.ocsf_schema),
+            ];
+            named.extend(options.into_iter().filter_map(|(option, path)| Some((option, path.as_deref()?))));
+        }
+        named.into_iter().map(|(option, path)| (option, self.resolve(path))).collect()
+    }
+
+    /// Files that tests compare with, and the options that name them.
+    pub(super) fn compared(&self) -> Vec<(&'static str, PathBuf)> {
+        let golden = self.tests.replay.iter().filter_map(|test| test.golden.as_ref());
+        let golden = golden.chain(self.tests.case.iter().filter_map(|test| test.golden.as_ref()));
+        let leaves = self.tests.case.iter().filter_map(|test| test.leaves.as_ref());
+        let named = golden.map(|path| ("golden", path)).chain(leaves.map(|path| ("leaves", path)));
+        named.map(|(option, path)| (option, self.resolve(path))).collect()
     }
 
     /// Where counts have to be written: a place and the text for it.

@@ -62,7 +62,7 @@ pub(super) struct Case {
     pub(super) input: Option<String>,
     /// A file of them: one a line if it is called `.ndjson`.
     pub(super) input_file: Option<PathBuf>,
-    /// For a transform: what `$meta.origin` says of the inputs, as if they had been pulled from an API.
+    /// What `$meta.origin` says of the inputs, as if they had been pulled from an API.
     pub(super) polled: Option<PolledFrom>,
     /// A recording, for a pipeline: its source asks that instead of anybody.
     pub(super) cassette: Option<PathBuf>,
@@ -136,7 +136,8 @@ pub(super) struct OcsfOptions {
 pub(super) struct Expected {
     /// A part of the message.
     pub(super) message: Option<String>,
-    /// The kind of the error: `jq`, `limit`, `halt`, `invalid_json`.
+    /// The kind of the error: `jq`, `limit`, `halt`, `panic`, `invalid_json`, `invalid_utf8`; of a pipeline
+    /// also those of its components, such as `ocsf`, `schema` or `path`.
     pub(super) kind: Option<String>,
 }
 

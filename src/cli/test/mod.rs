@@ -13,6 +13,7 @@ mod replay;
 mod report;
 mod transform;
 mod watch;
+mod writes;
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
@@ -24,11 +25,13 @@ use std::time::Instant;
 use anyhow::Context as _;
 use clap::Args;
 
+use super::jq::visible;
 use super::{exit, print, print_diagnostics};
 use crate::config::{Diagnostic, schema_of};
 use crate::jq::{Coverage, Runner};
 use file::{Kind, TestFile};
 use report::Line;
+use writes::{Held, Write};
 
 /// How the names of test files end.
 const ENDING: &str = ".test.toml";
@@ -84,7 +87,9 @@ struct Verdict {
     diagnostics: Vec<Diagnostic>,
     /// What was counted.
     summary: String,
-    /// Golden files that were written.
+    /// What the test compares with, to be written.
+    writes: Vec<Write>,
+    /// Files that were written.
     updated: Vec<PathBuf>,
     /// Changes of the test file.
     edits: Vec<(Range<usize>, String)>,
@@ -97,19 +102,6 @@ struct Verdict {
 impl Verdict {
     fn fail(&mut self, level: &'static str, message: impl Into<String>) {
         self.failures.push((level, message.into()));
-    }
-
-    /// Writes what the test will be compared with, unless it is there already.
-    fn write(&mut self, path: &Path, content: &[u8], level: &'static str) {
-        if std::fs::read(path).is_ok_and(|found| found == content) {
-            return;
-        }
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let made = folder.map_or(Ok(()), std::fs::create_dir_all);
-        match made.and_then(|()| std::fs::write(path, content)) {
-            Ok(()) => self.updated.push(path.to_path_buf()),
-            Err(error) => self.fail(level, format!("cannot write {}: {error}", path.display())),
-        }
     }
 }
 
@@ -146,7 +138,7 @@ fn round(args: &TestArgs, runtime: &tokio::runtime::Runtime) -> anyhow::Result<R
     let found = match discover(&args.paths, &mut outcome.folders)? {
         Ok(found) => found,
         Err(message) => {
-            eprintln!("error: {message}");
+            eprintln!("error: {}", visible(&message));
             return Ok(Round { code: exit::USAGE, ..outcome });
         }
     };
@@ -171,6 +163,7 @@ fn round(args: &TestArgs, runtime: &tokio::runtime::Runtime) -> anyhow::Result<R
         files: &files,
         code,
         edits: BTreeMap::new(),
+        held: Held::new(args.filter.is_none()),
         lines: Vec::new(),
         used: outcome.used,
         coverage: Coverage::new(),
@@ -188,7 +181,7 @@ fn round(args: &TestArgs, runtime: &tokio::runtime::Runtime) -> anyhow::Result<R
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     if args.wants_coverage() {
-        print(&coverage::report(&coverage))?;
+        print(&visible(&coverage::report(&coverage)))?;
     }
     print(&format!("{} passed, {failed} failed\n", lines.len() - failed))?;
     if let Some(least) = args.coverage_min {
@@ -323,6 +316,8 @@ struct Report<'a> {
     code: u8,
     /// Changes by test file.
     edits: BTreeMap<usize, Vec<(Range<usize>, String)>>,
+    /// What was written, or would be the same.
+    held: Held,
     lines: Vec<Line>,
     used: Vec<PathBuf>,
     coverage: Coverage,
@@ -330,8 +325,10 @@ struct Report<'a> {
 
 impl Report<'_> {
     fn add(&mut self, job: Job, mut line: Line) -> anyhow::Result<()> {
-        let full = format!("{}: {}", self.files[job.file].shown(), line.name);
+        let file = &self.files[job.file];
+        let full = format!("{}: {}", file.shown(), line.name).replace('\n', "\\n");
         let verdict = &mut line.verdict;
+        self.held.write(file, &line.name, verdict);
         let mut text = String::new();
         if verdict.failures.is_empty() {
             let is_updated = !verdict.edits.is_empty() || !verdict.updated.is_empty();
@@ -344,7 +341,7 @@ impl Report<'_> {
             }
             self.code = self.code.max(exit::TEST);
         }
-        print(&text)?;
+        print(&visible(&text))?;
         if !verdict.diagnostics.is_empty() {
             print_diagnostics(&verdict.diagnostics);
             self.code = exit::CONFIG;

@@ -1,6 +1,6 @@
 //! A pipeline run on a recording, twice.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Verdict;
@@ -8,6 +8,7 @@ use super::file::{Counts, TestFile};
 use super::format::Replay;
 use super::offline::{Feed, Offline, Ran, Temporary, player};
 use super::report::{clipped, difference};
+use super::writes::Write;
 use crate::cli::record::counted;
 use crate::config::Diagnostic;
 use crate::http::cassette::Player;
@@ -74,7 +75,8 @@ async fn replay(
         && works
     {
         let path = file.resolve(golden);
-        compare_golden(verdict, &path, &first.lines, update && all_work);
+        let option = format!("/replay/{number}/golden");
+        compare_golden(verdict, option, path, first.lines, update && all_work);
     }
     Ok(())
 }
@@ -109,19 +111,20 @@ fn compare_counts(verdict: &mut Verdict, test: &Replay, counts: &Counts) {
     }
 }
 
-fn compare_golden(verdict: &mut Verdict, path: &Path, actual: &[u8], update: bool) {
-    verdict.used.push(path.to_path_buf());
+fn compare_golden(verdict: &mut Verdict, option: String, path: PathBuf, actual: Vec<u8>, update: bool) {
+    verdict.used.push(path.clone());
     let shown = path.display();
-    let found = std::fs::read(path);
-    if found.as_ref().is_ok_and(|found| found == actual) {
-        return;
-    }
+    let found = std::fs::read(&path);
+    let is_same = found.as_ref().is_ok_and(|found| *found == actual);
     if update {
-        return verdict.write(path, actual, "golden");
+        return verdict.writes.push(Write { option, path, content: actual, level: "golden", is_same });
+    }
+    if is_same {
+        return;
     }
     match found {
         Ok(expected) => {
-            let difference = difference(&expected, actual);
+            let difference = difference(&expected, &actual);
             verdict.fail("golden", format!("{shown}: {difference}"));
         }
         Err(error) => {

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use bytes::Bytes;
 
 use super::Verdict;
+use super::compare::{DEPTH, MAX_PATHS, differences};
+use crate::event::json::validate;
 
 /// Characters of a line in a report.
 const MAX_LINE: usize = 1000;
-
-/// Members that are named.
-const MAX_MEMBERS: usize = 8;
 
 /// The first line in which two files of lines differ.
 pub(super) fn difference(expected: &[u8], actual: &[u8]) -> String {
@@ -28,50 +27,18 @@ pub(super) fn difference(expected: &[u8], actual: &[u8]) -> String {
         shown(&expected),
         shown(&actual)
     );
-    let parsed = |lines: &[String]| -> Option<Value> { serde_json::from_str(lines.get(at)?).ok() };
-    if let (Some(expected), Some(actual)) = (parsed(&expected), parsed(&actual)) {
-        let mut found = Vec::new();
-        members(&expected, &actual, String::new(), &mut found);
-        found.iter().take(MAX_MEMBERS).for_each(|line| text += &format!("\n  {line}"));
-        if found.len() > MAX_MEMBERS {
-            text += &format!("\n  and {} more members", found.len() - MAX_MEMBERS);
+    let json = |lines: &[String]| {
+        let line = lines.get(at)?.as_bytes();
+        validate(line, DEPTH).is_ok().then(|| Bytes::copy_from_slice(line))
+    };
+    if let (Some(expected), Some(actual)) = (json(&expected), json(&actual)) {
+        let found = differences(&expected, &actual);
+        found.iter().take(MAX_PATHS).for_each(|line| text += &format!("\n  {line}"));
+        if found.len() > MAX_PATHS {
+            text += &format!("\n  and {} more lines", found.len() - MAX_PATHS);
         }
     }
     text
-}
-
-/// Each member that differs, as a path of jq and both values.
-fn members(expected: &Value, actual: &Value, path: String, found: &mut Vec<String>) {
-    match (expected, actual) {
-        (Value::Object(old), Value::Object(new)) => {
-            for name in old.keys().chain(new.keys().filter(|name| !old.contains_key(*name))) {
-                let is_plain = !name.is_empty()
-                    && !name.starts_with(|first: char| first.is_ascii_digit())
-                    && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-                let step =
-                    if is_plain { format!(".{name}") } else { format!(".[{}]", Value::from(name.as_str())) };
-                let path = format!("{path}{step}");
-                match (old.get(name), new.get(name)) {
-                    (Some(old), Some(new)) => members(old, new, path, found),
-                    (Some(old), None) => found.push(format!("- {path}: {}", clipped(&old.to_string()))),
-                    (_, new) => {
-                        let new = new.map(Value::to_string).unwrap_or_default();
-                        found.push(format!("+ {path}: {}", clipped(&new)));
-                    }
-                }
-            }
-        }
-        (Value::Array(old), Value::Array(new)) if old.len() == new.len() => {
-            for (at, (old, new)) in old.iter().zip(new).enumerate() {
-                members(old, new, format!("{path}.[{at}]"), found);
-            }
-        }
-        (old, new) if old == new => {}
-        (old, new) => {
-            let path = if path.is_empty() { "." } else { &path };
-            found.push(format!("~ {path}: {} -> {}", clipped(&old.to_string()), clipped(&new.to_string())));
-        }
-    }
 }
 
 /// `1 leaf`, `2 leaves`.
@@ -170,7 +137,7 @@ mod tests {
         );
         assert_eq!(
             text,
-            "line 2 of 2 differs\n  expected: {\"a\":{\"b c\":[1,2]},\"old\":1}\n  actual:   {\"a\":{\"b c\":[1,3]},\"new\":1}\n  ~ .a.[\"b c\"].[1]: 2 -> 3\n  - .old: 1\n  + .new: 1"
+            "line 2 of 2 differs\n  expected: {\"a\":{\"b c\":[1,2]},\"old\":1}\n  actual:   {\"a\":{\"b c\":[1,3]},\"new\":1}\n  - .a.\"b c\"[1]: 2\n  + .a.\"b c\"[1]: 3\n  - .old: 1\n  + .new: 1"
         );
         assert!(difference(b"1\n", b"1\n2\n").contains("line 2 of 2 differs\n  expected: (no line)"));
     }

@@ -8,10 +8,11 @@ use serde_json::{Map, Value};
 
 use super::file::TestFile;
 use super::inputs::Inputs;
+use crate::cli::jq::described;
 use crate::config::{Diagnostic, SourceFile};
 use crate::event::json::Problem;
 use crate::event::{Meta, Payload};
-use crate::jq::{self, CompileError, Json, Limits, Runner, WriteLimits};
+use crate::jq::{self, Json, Limits, Runner, WriteLimits};
 
 /// The program of a case.
 #[derive(Debug)]
@@ -95,7 +96,7 @@ impl Transform {
             Err(errors) => {
                 let files = errors.iter().map(|error| error.file.as_str());
                 used.extend(files.filter(|file| *file != jq::MAIN).map(PathBuf::from));
-                return Err(described(&path, code, errors));
+                return Err(described(&SourceFile::new(&path, code), errors));
             }
         };
         used.extend(program.module_files().map(PathBuf::from));
@@ -187,18 +188,4 @@ pub(super) fn args_of(file: &TestFile, number: usize) -> Map<String, Value> {
     let mut args = file.tests.args.clone();
     args.extend(file.tests.case[number].args.clone());
     args
-}
-
-/// The errors of a program in a file.
-fn described(path: &Path, code: String, errors: Vec<CompileError>) -> Vec<Diagnostic> {
-    let main = SourceFile::new(path, code);
-    let describe = |error: CompileError| {
-        let file = if error.file == jq::MAIN {
-            main.clone()
-        } else {
-            SourceFile::new(Path::new(&error.file), error.text)
-        };
-        Diagnostic::error(&file, error.span, error.message).help(error.help)
-    };
-    errors.into_iter().map(describe).collect()
 }

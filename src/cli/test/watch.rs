@@ -1,15 +1,21 @@
 //! Tests run again when something changes that they have read.
 
 use super::{ENDING, Round, TestArgs, round};
-use crate::cli::print;
 use crate::cli::watch::{Watch, clear_screen};
+use crate::cli::{exit, print};
 
 /// Runs the tests, and again after each change, until the process is stopped.
 pub(super) fn watch(args: &TestArgs, runtime: &tokio::runtime::Runtime) -> anyhow::Result<u8> {
     let mut watch = Watch::start()?;
+    let mut is_first = true;
     loop {
         clear_screen()?;
-        let Round { used, folders, .. } = round(args, runtime)?;
+        let Round { code, used, folders } = round(args, runtime)?;
+        if code == exit::USAGE && used.is_empty() && folders.is_empty() && is_first {
+            // nothing that could change
+            return Ok(code);
+        }
+        is_first = false;
         for folder in &folders {
             watch.folder(folder);
         }

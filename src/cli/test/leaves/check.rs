@@ -1,5 +1,6 @@
 //! What was traced, held against the lists of the test file and the file of leaves.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use super::{Example, Pattern, Traced};
@@ -8,6 +9,7 @@ use crate::cli::test::file::TestFile;
 use crate::cli::test::inputs::Inputs;
 use crate::cli::test::report::clipped;
 use crate::cli::test::transform::RELATIVE;
+use crate::cli::test::writes::Write;
 use crate::config::Diagnostic;
 
 /// Leaves that are named.
@@ -149,7 +151,9 @@ pub(in crate::cli::test) fn compare_file(
     verdict.used.push(path.to_path_buf());
     let actual = traced.text();
     if update {
-        return verdict.write(path, actual.as_bytes(), "leaves");
+        let (option, path) = (option.to_owned(), path.to_path_buf());
+        let content = actual.into_bytes();
+        return verdict.writes.push(Write { option, path, content, level: "leaves", is_same: false });
     }
     let shown = path.display();
     let expected = match std::fs::read_to_string(path) {
@@ -163,8 +167,9 @@ pub(in crate::cli::test) fn compare_file(
     if expected == actual {
         return;
     }
-    let gone = expected.lines().filter(|line| !actual.lines().any(|other| other == *line));
-    let new = actual.lines().filter(|line| !expected.lines().any(|other| other == *line));
+    let (was, is): (HashSet<&str>, HashSet<&str>) = (expected.lines().collect(), actual.lines().collect());
+    let gone = expected.lines().filter(|line| !is.contains(line));
+    let new = actual.lines().filter(|line| !was.contains(line));
     // one path, one place: what it was and what it is
     let mut lines: Vec<(&str, char, &str)> = Vec::new();
     lines.extend(gone.map(|line| (line.split('\t').next().unwrap_or(line), '-', line)));

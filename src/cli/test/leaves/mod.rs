@@ -8,7 +8,7 @@ mod check;
 mod pattern;
 mod sentinel;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 
@@ -20,6 +20,9 @@ use crate::jq::{Json, Runner, append_to_path};
 pub(super) use check::{List, check_lists, compare_file};
 use pattern::{Pattern, Step};
 use sentinel::Sentinel;
+
+/// Leaves of one input that are followed: the program runs once for each, on the whole input.
+const MAX_LEAVES: usize = 5000;
 
 /// Sentinels that are tried until one is found that stands nowhere.
 const ATTEMPTS: u64 = 20;
@@ -84,8 +87,9 @@ impl Traced {
     }
 }
 
-/// Follows every leaf of every input that the transform gives an output for.
-pub(super) fn trace(transform: &Transform, inputs: &Inputs) -> Traced {
+/// Follows every leaf of every input that the transform gives an output for, or says which input has too
+/// many of them.
+pub(super) fn trace(transform: &Transform, inputs: &Inputs) -> Result<Traced, String> {
     let mut traced = Traced::default();
     let mut runner = transform.runner();
     for number in 0..inputs.events.len() {
@@ -98,7 +102,15 @@ pub(super) fn trace(transform: &Transform, inputs: &Inputs) -> Traced {
         before.iter().for_each(|(_, leaf)| known += &leaf.text.to_lowercase());
         let old: HashMap<(usize, &str), &str> =
             before.iter().map(|(output, leaf)| ((*output, leaf.path.as_str()), leaf.text.as_str())).collect();
-        for source in sources(&text) {
+        let sources = sources(&text);
+        if sources.len() > MAX_LEAVES {
+            let (name, count) = (inputs.name(number), sources.len());
+            return Err(format!(
+                "{name} has {count} leaves, more than the {MAX_LEAVES} that can be followed: \
+                 give it shorter lists, or make several inputs of it"
+            ));
+        }
+        for source in sources {
             let json = &text[source.start..source.end];
             let made =
                 (0..ATTEMPTS).map_while(|attempt| Sentinel::of(source.kind, json, &source.path, attempt));
@@ -135,9 +147,10 @@ pub(super) fn trace(transform: &Transform, inputs: &Inputs) -> Traced {
             }
             let is_same = before == after;
             if !arrived && !is_same {
-                let gone = before.iter().filter(|(output, leaf)| {
-                    !after.iter().any(|(other, new)| other == output && new.path == leaf.path)
-                });
+                let new: HashSet<(usize, &str)> =
+                    after.iter().map(|(output, leaf)| (*output, leaf.path.as_str())).collect();
+                let gone =
+                    before.iter().filter(|(output, leaf)| !new.contains(&(*output, leaf.path.as_str())));
                 changes.extend(gone.map(|(_, leaf)| Pattern::of_path(&leaf.path)));
                 fate.changes.append(&mut changes);
                 fate.converted.get_or_insert_with(|| example(None)).count += 1;
@@ -146,7 +159,7 @@ pub(super) fn trace(transform: &Transform, inputs: &Inputs) -> Traced {
             }
         }
     }
-    traced
+    Ok(traced)
 }
 
 /// A path in which the sentinel itself is no name, but any.

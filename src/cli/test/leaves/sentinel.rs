@@ -12,6 +12,9 @@ use crate::event::json::Scalar;
 /// Seconds by which a time is moved: every digit of the clock is another one.
 const SHIFT: i64 = 11 * 3600 + 17 * 60 + 23;
 
+/// Milliseconds of a second.
+const SECOND: i64 = 1000;
+
 /// The longest text that is a time and not one that has a time in it.
 const LONGEST_TIME: usize = 40;
 
@@ -22,7 +25,7 @@ pub(super) struct Sentinel {
     pub(super) json: String,
     /// Texts one of which an output holds if the leaf arrives there; in lower case.
     needles: Vec<String>,
-    /// Seconds by which a time was moved.
+    /// Milliseconds by which a time was moved.
     shift: Option<i64>,
     /// Whether true became false, or false true.
     is_flip: bool,
@@ -77,15 +80,19 @@ impl Sentinel {
         }
         let Some(shift) = self.shift else { return false };
         if let (Ok(before), Ok(after)) = (before.parse::<f64>(), after.parse::<f64>()) {
+            // parts of a millisecond may go, but nothing more
             let moved = after - before;
-            return [shift, shift * 1000].iter().any(|shift| (moved - *shift as f64).abs() < 0.5);
+            return [moved, moved * SECOND as f64].iter().any(|moved| (moved - shift as f64).abs() < 1.0);
         }
         let instant = |text: &str| {
             let text: String = serde_json::from_str(text).ok()?;
             DateTime::parse_from_rfc3339(&text).ok()
         };
         match (instant(before), instant(after)) {
-            (Some(before), Some(after)) => (after - before).num_seconds() == shift,
+            (Some(before), Some(after)) => {
+                let millis = |time: DateTime<_>| time.timestamp_millis();
+                (millis(after) - millis(before)).abs_diff(shift) <= 1
+            }
             _ => false,
         }
     }
@@ -157,14 +164,21 @@ impl Make {
 
     /// Another integer: another moment if it looks like one, in the range of ports if it is small.
     fn integer(&self, digits: &str) -> Sentinel {
-        let moment = match digits.len() {
-            10 if digits.starts_with(['1', '2']) => Some(SHIFT),
-            13 if digits.starts_with(['1', '2']) => Some(SHIFT * 1000),
-            _ => None,
-        };
-        if let Some((shift, number)) = moment.zip(digits.parse::<i64>().ok()) {
-            let new = (number + shift).to_string();
-            return Sentinel { shift: Some(SHIFT), ..Sentinel::found_by(new.clone(), &[&new]) };
+        if let Ok(number) = digits.parse::<i64>()
+            && digits.starts_with(['1', '2'])
+        {
+            let moved = match digits.len() {
+                10 => Some((number + SHIFT, SHIFT * SECOND)),
+                13 => {
+                    let new = (number / SECOND + SHIFT) * SECOND + turned(number % SECOND);
+                    Some((new, new - number))
+                }
+                _ => None,
+            };
+            if let Some((new, shift)) = moved {
+                let new = new.to_string();
+                return Sentinel { shift: Some(shift), ..Sentinel::found_by(new.clone(), &[&new]) };
+            }
         }
         let new = self.digits(digits.len().clamp(5, 30), 0);
         Sentinel::found_by(new.clone(), &[&new])
@@ -314,7 +328,13 @@ fn address(text: &str) -> Option<(IpAddr, &str)> {
     (is_number && (rest.starts_with('/') || address.is_ipv4())).then_some((address, rest))
 }
 
-/// A text that is a time, moved by changing its clock. What it says of its day and its zone stays.
+/// Other milliseconds: each of their digits is another one.
+fn turned(millis: i64) -> i64 {
+    (millis + 500) % 1000 / 100 * 100 + (millis + 50) % 100 / 10 * 10 + (millis + 5) % 10
+}
+
+/// A text that is a time, moved by changing its clock and its fraction of a second, if it has one. What it
+/// says of its day and its zone stays.
 fn moved(text: &str) -> Option<Sentinel> {
     let bytes = text.as_bytes();
     if text.len() > LONGEST_TIME || !text.is_ascii() {
@@ -333,8 +353,24 @@ fn moved(text: &str) -> Option<Sentinel> {
     let before = part(clock)? * 3600 + part(clock + 3)? * 60 + part(clock + 6)?;
     let after = (before + SHIFT) % 86_400;
     let new = format!("{:02}:{:02}:{:02}", after / 3600, after / 60 % 60, after % 60);
-    let json = format!("{}{new}{}", &text[..clock], &text[clock + 8..]);
-    Some(Sentinel { shift: Some(after - before), ..Sentinel::found_by(json.clone(), &[&json]) })
+    let rest = &text[clock + 8..];
+    let digits = match rest.strip_prefix(['.', ',']) {
+        Some(fraction) => fraction.bytes().take_while(u8::is_ascii_digit).count(),
+        None => 0,
+    };
+    let mut shift = (after - before) * SECOND;
+    let mut fraction = String::new();
+    if digits > 0 {
+        let (old, beyond) = rest[1..=digits].split_at(digits.min(3));
+        // `.6` is 600 ms, and stays a single digit
+        let millis: i64 = format!("{old:0<3}").parse().ok()?;
+        let unit = 10_i64.pow(3 - old.len() as u32);
+        let new = turned(millis) / unit * unit;
+        shift += new - millis;
+        fraction = format!("{}{}{beyond}", &rest[..1], &format!("{new:03}")[..old.len()]);
+    }
+    let json = format!("{}{new}{fraction}{}", &text[..clock], &rest[fraction.len()..]);
+    Some(Sentinel { shift: Some(shift), ..Sentinel::found_by(json.clone(), &[&json]) })
 }
 
 #[cfg(test)]
@@ -386,15 +422,40 @@ mod tests {
     #[test]
     fn times_are_moved_and_known_in_every_form() {
         let moved = of("\"2026-01-02T23:04:05.678Z\"");
-        assert_eq!(moved.json, "\"2026-01-02T10:21:28.678Z\"");
+        assert_eq!(moved.json, "\"2026-01-02T10:21:28.123Z\"");
         assert!(
-            moved.explains("1767395045678", "1767349288678") && moved.explains("1767395045", "1767349288")
+            moved.explains("1767395045678", "1767349288123")
+                && moved.explains("1767395045.678", "1767349288.123")
         );
-        assert!(moved.explains("\"2026-01-03T00:04:05.678+01:00\"", "\"2026-01-02T11:21:28.678+01:00\""));
+        assert!(moved.explains("\"2026-01-03T00:04:05.678+01:00\"", "\"2026-01-02T11:21:28.123+01:00\""));
         assert!(!moved.explains("1767395045678", "1767395045679"));
         assert_eq!(text("Fri Jan  2 03:04:05 UTC 2026"), "Fri Jan  2 14:21:28 UTC 2026");
-        assert_eq!(of("1767395045678").json, "1767435688678");
+        assert_eq!(of("1767395045678").json, "1767435688123");
         assert!(of("1767395045").explains("1767395045000", "1767435688000"));
+    }
+
+    #[test]
+    fn lost_milliseconds_are_not_explained() {
+        let moved = of("\"2026-01-02T23:04:05.678Z\"");
+        assert!(
+            !moved.explains("1767395045", "1767349288") && !moved.explains("1767395045000", "1767349288000")
+        );
+        assert!(!moved.explains("\"2026-01-02T23:04:05Z\"", "\"2026-01-02T10:21:28Z\""));
+        let number = of("1767395045678");
+        assert!(
+            !number.explains("1767395045", "1767435688")
+                && number.explains("1767395045.678", "1767435688.123")
+        );
+        for (old, new) in [
+            ("2026-01-02T03:04:05.6Z", "2026-01-02T14:21:28.1Z"),
+            ("2026-01-02T03:04:05.000+01:00", "2026-01-02T14:21:28.555+01:00"),
+            ("2026-01-02 03:04:05,678901", "2026-01-02 14:21:28,123901"),
+            ("2026-01-02T03:04:05Z", "2026-01-02T14:21:28Z"),
+        ] {
+            assert_eq!(text(old), new);
+        }
+        let micros = of("\"2026-01-02T03:04:05.678901Z\"");
+        assert!(micros.explains("1767323045678", "1767363688123"), "a millisecond is what a time has here");
     }
 
     #[test]
