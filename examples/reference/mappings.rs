@@ -192,7 +192,7 @@ fn fields(transforms: &Path, stem: &str) -> Result<String> {
         && old == new
     {
         tables.truncate(1);
-        tables[0].0 = "target, in both versions".to_owned();
+        "target, in both versions".clone_into(&mut tables[0].0);
     }
     let titles: Vec<_> = tables.iter().map(|(title, _)| title.as_str()).collect();
     let _ = writeln!(text, "| source | {} |\n|---{}|", titles.join(" | "), "|---".repeat(titles.len()));
