@@ -154,6 +154,34 @@ fn a_wrong_schema_file_is_an_error_of_the_pipeline() {
 }
 
 #[test]
+fn files_that_are_no_schemas_of_their_own_are_told_of_with_their_place() {
+    let space = Workspace::new();
+    space.write("p.toml", pipeline("schemas = [\"Custom.A\"]\npaths = [\"my\"]"));
+    let text = "# a schema\nschema: Custom.A\nfields:\n  - {name: a, type: int}\n";
+    space.write("my/a.yml", text);
+    space.write("my/b.yml", text);
+    let finished = space.run(&["validate", "p.toml"]).expect_code(78);
+    for part in ["`Custom.A` is the name of another schema", "my/b.yml:2:9", "my/a.yml; rename"] {
+        assert!(finished.stderr.contains(part), "{part} in\n{}", finished.stderr);
+    }
+    space.write("my/b.yml", b"# a schema\nschema: Custom.\xff\nfields: []\n");
+    let finished = space.run(&["validate", "p.toml"]).expect_code(78);
+    for part in ["this is no UTF-8", "my/b.yml:2:16"] {
+        assert!(finished.stderr.contains(part), "{part} in\n{}", finished.stderr);
+    }
+    space.write("my/b.yml", "#".repeat((4 << 20) + 1));
+    let finished = space.run(&["validate", "p.toml"]).expect_code(78);
+    for part in ["longer than 4194304 bytes", "my/b.yml"] {
+        assert!(finished.stderr.contains(part), "{part} in\n{}", finished.stderr);
+    }
+    // the same name in two folders: the later one replaces the other
+    space.write("my/b.yml", text.replace(".A", ".B"));
+    space.write("mine/a.yml", text);
+    space.write("p.toml", pipeline("schemas = [\"Custom.A\"]\npaths = [\"my\", \"mine\"]"));
+    space.run(&["validate", "p.toml"]).expect_code(0);
+}
+
+#[test]
 fn drift_raises_each_alert_once() {
     let space = Workspace::new();
     let options = "schemas = [\"MongoDB.OrganizationEvent\"]\ndrift = true";

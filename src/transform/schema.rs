@@ -102,25 +102,15 @@ impl Component<dyn TransformFactory> for LogTypes {
             // a schema that could not be read is not one that is not there
             return None;
         }
-        let mut selected: Vec<Arc<Schema>> = Vec::new();
-        for (at, pattern) in self.schemas.iter().enumerate() {
-            match schemas.select(std::slice::from_ref(pattern)) {
-                Ok(found) => {
-                    for schema in found {
-                        if !selected.iter().any(|known| known.name() == schema.name()) {
-                            selected.push(schema);
-                        }
-                    }
+        let selected = match schemas.select(&self.schemas) {
+            Ok(selected) => selected,
+            Err(errors) => {
+                for error in errors {
+                    check.error(&format!("schemas/{}", error.at), error.to_string(), Some(error.help));
                 }
-                Err(error) => {
-                    check.error(&format!("schemas/{at}"), error.to_string(), Some(error.help));
-                    is_good = false;
-                }
+                return None;
             }
-        }
-        if !is_good {
-            return None;
-        }
+        };
         let options = Options {
             missing: if self.missing == OnMissing::Keep { Missing::Keep } else { Missing::Fail },
             times: if self.output == Output::Panther { Times::Table } else { Times::Rfc3339 },

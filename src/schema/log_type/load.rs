@@ -1,5 +1,6 @@
 //! Schema files to schemas.
 
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
@@ -7,12 +8,28 @@ use std::sync::Arc;
 
 use super::indicator::Indicator;
 use super::model::{Element, Field, Object, Schema, TimeFormat, Type, Validate, Version};
-use super::yaml::{self, Kind, Member, Node};
-use crate::config::{Diagnostic, Severity, SourceFile, nearest};
+use super::yaml::{self, Kind, Member, Node, clip};
+use crate::config::{Diagnostic, SourceFile, nearest};
 use crate::jq::{Instant, append_to_path};
 
 /// Bytes of a schema file.
-const FILE_BYTES: usize = 4 << 20;
+pub(super) const FILE_BYTES: usize = 4 << 20;
+
+/// What reading a schema may cost: bytes of texts that are copied, and [`STEP`] for everything that
+/// is looked at. An alias is a few bytes of a file and is worth all that it stands for each time.
+const BUDGET: usize = 8 * FILE_BYTES;
+
+/// What it costs to look at a member of a map or an item of a list.
+const STEP: usize = 16;
+
+/// Errors that are told of, and warnings.
+const TOLD: usize = 100;
+
+/// Bytes of the name of a field.
+const NAME_BYTES: usize = 200;
+
+/// Bytes of a description; the rest is not kept.
+const DESCRIPTION_BYTES: usize = 4000;
 
 /// Fields of a schema, on all levels.
 const FIELDS: usize = 20_000;
@@ -71,28 +88,54 @@ impl Schema {
     /// `isExpiration` is read and has no effect. `rename`, `copy`, `concat`, `split` and `mask` are
     /// errors: what they would do is done by a `jq` transform.
     pub fn read(path: &Path, text: String) -> Result<(Schema, Vec<Diagnostic>), Vec<Diagnostic>> {
-        let file = SourceFile::new(path, text);
-        let mut loader = Loader {
-            file: file.clone(),
-            found: Vec::new(),
-            definitions: Vec::new(),
-            paths: Vec::new(),
-            path: String::new(),
-            event_times: 0,
-        };
-        let schema = loader.file(path);
-        let is_good = loader.found.iter().all(|found| found.severity == Severity::Warning);
-        match schema {
-            Some(schema) if is_good => Ok((schema, loader.found)),
-            _ => Err(loader.found),
+        let loaded = load(&SourceFile::new(path, text), path)?;
+        Ok((loaded.schema, loaded.warnings))
+    }
+}
+
+/// A schema, and where the file says its name.
+pub(super) struct Loaded {
+    pub(super) schema: Schema,
+    pub(super) warnings: Vec<Diagnostic>,
+    pub(super) name: Range<usize>,
+}
+
+/// Reads a schema file; see [`Schema::read`].
+pub(super) fn load(file: &Arc<SourceFile>, path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
+    let mut loader = Loader {
+        file: file.clone(),
+        errors: Vec::new(),
+        warnings: Vec::new(),
+        has_errors: false,
+        left: BUDGET,
+        definitions: Vec::new(),
+        by_name: HashMap::new(),
+        paths: Vec::new(),
+        path: String::new(),
+        event_times: 0,
+    };
+    let schema = loader.file(path);
+    match schema {
+        Some((schema, name)) if !loader.has_errors => Ok(Loaded { schema, warnings: loader.warnings, name }),
+        _ => {
+            let mut found = loader.errors;
+            found.append(&mut loader.warnings);
+            found.sort_by_key(|found| found.span.start);
+            Err(found)
         }
     }
 }
 
 struct Loader {
     file: Arc<SourceFile>,
-    found: Vec<Diagnostic>,
+    errors: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+    has_errors: bool,
+    /// What is left of the [`BUDGET`].
+    left: usize,
     definitions: Vec<Member>,
+    /// Numbers of definitions.
+    by_name: HashMap<Rc<str>, usize>,
     /// Of the fields so far.
     paths: Vec<String>,
     /// Of the field in hand.
@@ -102,16 +145,58 @@ struct Loader {
 
 impl Loader {
     fn error(&mut self, span: &Range<usize>, message: impl Into<String>, help: impl Into<Option<String>>) {
+        self.has_errors = true;
         // a file of nothing but mistakes is told of by its first ones
-        if self.found.len() < 100 {
-            self.found.push(Diagnostic::error(&self.file, span.clone(), message).help(help));
+        if self.errors.len() < TOLD {
+            self.errors.push(Diagnostic::error(&self.file, span.clone(), message).help(help));
         }
     }
 
     fn warning(&mut self, span: &Range<usize>, message: impl Into<String>, help: impl Into<Option<String>>) {
-        if self.found.len() < 100 {
-            self.found.push(Diagnostic::error(&self.file, span.clone(), message).help(help).warning());
+        if self.warnings.len() < TOLD {
+            self.warnings.push(Diagnostic::error(&self.file, span.clone(), message).help(help).warning());
         }
+    }
+
+    /// The known name nearest to a wrong one, as long as anybody is told of it.
+    fn near<'n>(&self, wrong: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+        (self.errors.len() < TOLD).then(|| nearest(wrong, known)).flatten()
+    }
+
+    /// Pays for a look at so many members or items and for copying so many bytes. `None`, with an
+    /// error that is told once, if too much was spent before.
+    fn pay(&mut self, span: &Range<usize>, steps: usize, bytes: usize) -> Option<()> {
+        let cost = steps.saturating_mul(STEP).saturating_add(bytes);
+        match self.left.checked_sub(cost) {
+            Some(left) => self.left = left,
+            None if self.left == 0 => return None,
+            None => {
+                self.left = 0;
+                let help =
+                    "write fewer aliases and `ref`s of large parts, or keep descriptions and lists short";
+                // it is why the rest was not looked at, and so it is never one too many
+                self.errors.truncate(TOLD - 1);
+                self.error(
+                    span,
+                    format!(
+                        "with what its aliases and `ref`s stand for, the schema is larger than {BUDGET} bytes"
+                    ),
+                    help.to_owned(),
+                );
+                return None;
+            }
+        }
+        Some(())
+    }
+
+    /// A description, or its beginning.
+    fn description(&mut self, members: &[Member]) -> Option<String> {
+        let Some(member) = find(members, "description") else { return Some(String::new()) };
+        let text = member.value.text().unwrap_or_default().trim();
+        let end = (0..=DESCRIPTION_BYTES.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+        let text = &text[..end.unwrap_or_default()];
+        self.pay(&member.value.span, 1, text.len())?;
+        Some(text.to_owned())
     }
 
     fn too_deep(&mut self, span: &Range<usize>) {
@@ -122,7 +207,8 @@ impl Loader {
         self.error(span, format!("fields are nested deeper than {LEVELS} levels"), help.to_owned());
     }
 
-    fn file(&mut self, path: &Path) -> Option<Schema> {
+    /// The schema, and where its name stands.
+    fn file(&mut self, path: &Path) -> Option<(Schema, Range<usize>)> {
         let file = self.file.clone();
         if file.text.len() > FILE_BYTES {
             self.error(&(0..0), format!("the file is longer than {FILE_BYTES} bytes"), None);
@@ -140,15 +226,23 @@ impl Loader {
             self.error(&root.span, format!("a schema is a map, this is {}", root.what()), help.to_owned());
             return None;
         };
+        self.pay(&root.span, members.len(), 0)?;
         self.unknown_keys(members, &[&FILE_KEYS], "a schema");
-        let name = match find(members, "schema") {
+        let (name, name_span) = match find(members, "schema") {
             // an error that was told of is no reason to keep the others back
-            Some(member) => self.name(member).unwrap_or_default(),
-            None => path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),
+            Some(member) => (self.name(member).unwrap_or_default(), member.value.span.clone()),
+            None => {
+                let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+                (stem.unwrap_or_default(), root.span.clone())
+            }
         };
         if let Some(member) = find(members, "definitions") {
             match &member.value.kind {
-                Kind::Map(definitions) => self.definitions.clone_from(definitions),
+                Kind::Map(definitions) => {
+                    self.definitions.clone_from(definitions);
+                    let names = definitions.iter().map(|definition| definition.key.clone());
+                    self.by_name = names.zip(0..).collect();
+                }
                 _ => {
                     let message =
                         format!("`definitions` is a map of names to types, this is {}", member.value.what());
@@ -156,19 +250,14 @@ impl Loader {
                 }
             }
         }
-        let description = find(members, "description").and_then(|member| member.value.text());
+        let description = self.description(members)?;
         let Some(fields) = find(members, "fields") else {
             let help = "add `fields:` and below it `- name: id`, `  type: string`";
             self.error(&root.span, "the schema has no `fields`", help.to_owned());
             return None;
         };
         let root = self.object(fields, &[], LEVELS)?;
-        Some(Schema {
-            name,
-            description: description.unwrap_or_default().trim().to_owned(),
-            root,
-            paths: std::mem::take(&mut self.paths),
-        })
+        Some((Schema { name, description, root, paths: std::mem::take(&mut self.paths) }, name_span))
     }
 
     fn name(&mut self, member: &Member) -> Option<String> {
@@ -190,12 +279,12 @@ impl Loader {
             if known.iter().any(|keys| keys.contains(&&*member.key)) {
                 continue;
             }
-            let message = format!("unknown key `{}` of {what}", member.key);
+            let message = format!("unknown key `{}` of {what}", clip(&member.key));
             if TRANSFORMATIONS.contains(&&*member.key) && what == "a field" {
                 let message = format!("`{}` changes values, which a schema does not do here", member.key);
                 let help = "take it out, and do it in a `jq` transform before the `schema` transform";
                 self.error(&member.key_span, message, help.to_owned());
-            } else if let Some(near) = nearest(&member.key, known.iter().copied().flatten().copied()) {
+            } else if let Some(near) = self.near(&member.key, known.iter().copied().flatten().copied()) {
                 self.error(&member.key_span, message, format!("did you mean `{near}`?"));
             } else {
                 self.warning(&member.key_span, message, "it has no effect".to_owned());
@@ -223,8 +312,9 @@ impl Loader {
             return None;
         };
         let mut fields: Vec<Field> = Vec::new();
-        let mut names = std::collections::HashSet::new();
+        let mut names = HashSet::new();
         for item in items {
+            self.pay(&item.span, 1, 0)?;
             let Some((field, span)) = self.field(item, inherited, levels) else { continue };
             if !names.insert(field.name.clone()) {
                 let message = format!("the field `{}` is there twice", field.name);
@@ -255,6 +345,7 @@ impl Loader {
             }
             return None;
         }
+        self.pay(&item.span, members.len(), 0)?;
         self.unknown_keys(members, &[&FIELD_KEYS, &ELEMENT_KEYS], "a field");
         let Some(name) = find(members, "name") else {
             self.error(
@@ -269,16 +360,21 @@ impl Loader {
             self.error(&name.value.span, message, "put quotes around it if it has signs of YAML".to_owned());
             return None;
         };
+        if text.len() > NAME_BYTES {
+            let message = format!("the name of a field is longer than {NAME_BYTES} bytes");
+            let help = "make the object that has it `type: json`";
+            self.error(&name.value.span, message, help.to_owned());
+            return None;
+        }
         let before = self.path.len();
         append_to_path(&mut self.path, text);
+        self.pay(&name.value.span, 0, 2 * text.len() + self.path.len())?;
         let number = self.paths.len() as u32;
         self.paths.push(self.path.clone());
         let required = self.flag(members, "required");
         let element = self.element(members, &name.value.span, inherited, levels);
         self.path.truncate(before);
-        let description =
-            find(members, "description").and_then(|member| member.value.text()).unwrap_or_default();
-        let description = description.trim().to_owned();
+        let description = self.description(members)?;
         let field = Field { name: text.to_owned(), required, description, number, element: element? };
         Some((field, name.value.span.clone()))
     }
@@ -343,12 +439,12 @@ impl Loader {
                 }
             },
             wrong => {
-                let help = match nearest(wrong, TYPES) {
+                let help = match self.near(wrong, TYPES) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("the types are {}", TYPES.join(", ")),
                 };
                 let message = match kind.value.text() {
-                    Some(text) if !text.is_empty() => format!("unknown type `{text}`"),
+                    Some(text) if !text.is_empty() => format!("unknown type `{}`", clip(text)),
                     _ => format!("a type is a word, this is {}", kind.value.what()),
                 };
                 self.error(&kind.value.span, message, help);
@@ -364,8 +460,10 @@ impl Loader {
         let is_embedded = self.flag(members, "isEmbeddedJSON");
         if is_embedded && !matches!(name, "object" | "array" | "json") {
             let span = find(members, "isEmbeddedJSON").map_or(0..0, |member| member.key_span.clone());
-            let message =
-                format!("`isEmbeddedJSON` belongs to an object, an array or json, this is `type: {name}`");
+            let message = format!(
+                "`isEmbeddedJSON` belongs to an object, an array or json, this is `type: {}`",
+                clip(name)
+            );
             self.error(&span, message, "write `type: json`, or take it out".to_owned());
         }
         let validate = find(members, "validate").and_then(|member| self.validate(member, name));
@@ -382,6 +480,7 @@ impl Loader {
             self.too_deep(&member.key_span);
             return None;
         };
+        self.pay(&member.value.span, members.len(), 0)?;
         self.unknown_keys(members, &[&ELEMENT_KEYS, &FIELD_KEYS], "an element");
         let before = self.path.len();
         self.path.push_str("[]");
@@ -403,10 +502,11 @@ impl Loader {
             return None;
         };
         let name = target.value.text().unwrap_or_default();
-        let Some(definition) = self.definitions.iter().find(|definition| definition.key == name) else {
+        let Some(definition) = self.by_name.get(name).and_then(|at| self.definitions.get(*at)) else {
             let known = self.definitions.iter().map(|definition| &*definition.key);
-            let help = nearest(name, known).map(|near| format!("did you mean `{near}`?"));
-            self.error(&target.value.span, format!("there is no definition `{name}`"), help);
+            let known = known.filter(|key| key.len() <= 64).take(200);
+            let help = self.near(name, known).map(|near| format!("did you mean `{near}`?"));
+            self.error(&target.value.span, format!("there is no definition `{}`", clip(name)), help);
             return None;
         };
         let definition = definition.value.clone();
@@ -420,6 +520,7 @@ impl Loader {
             self.too_deep(&target.value.span);
             return None;
         };
+        self.pay(&target.value.span, inner.len(), 0)?;
         self.element(inner, &definition.span, inherited, levels)
     }
 
@@ -435,6 +536,10 @@ impl Loader {
             let help = "move it to the list".to_owned();
             self.error(&several.key_span, "both `timeFormat` and `timeFormats` are given", help);
         }
+        let several_count = several.map_or(0, |member| count(&member.value));
+        if self.pay(place, several_count, 0).is_none() {
+            return (Vec::new(), None);
+        }
         let written: Vec<Rc<Node>> = match (one, several.map(|member| &member.value)) {
             (Some(one), _) => vec![one.value.clone()],
             (None, Some(node)) => match &node.kind {
@@ -448,9 +553,9 @@ impl Loader {
             let message = format!("`{}` belongs to a timestamp, this is `type: {kind}`", member.key);
             self.error(&member.key_span, message, "write `type: timestamp`".to_owned());
         }
-        let count = self.found.len();
+        let count = self.errors.len();
         let times: Vec<_> = written.iter().filter_map(|node| self.time_format(node)).collect();
-        if kind == "timestamp" && times.is_empty() && self.found.len() == count {
+        if kind == "timestamp" && times.is_empty() && self.errors.len() == count {
             let help =
                 "add `timeFormat: rfc3339`, unix, unix_ms, unix_us, unix_ns, or as `\"%Y-%m-%d %H:%M:%S\"`";
             self.error(place, "the timestamp has no `timeFormat`", help.to_owned());
@@ -474,7 +579,7 @@ impl Loader {
         let text = node.text().unwrap_or_default();
         let Some(format) = TimeFormat::of(text) else {
             let known = ["rfc3339", "unix", "unix_ms", "unix_us", "unix_ns"];
-            let help = match nearest(text, known) {
+            let help = match self.near(text, known) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => {
                     "use rfc3339, unix, unix_ms, unix_us, unix_ns, or as `\"%Y-%m-%d %H:%M:%S\"`".to_owned()
@@ -490,6 +595,13 @@ impl Loader {
             self.error(&node.span, format!("the time format has the unknown conversion `{unknown}`"), help);
             return None;
         }
+        if !format.has_year() {
+            let message = format!("the time format `{}` has no year", clip(text));
+            let help = "add `%Y`; if the values have none, make the field `type: string`".to_owned();
+            self.error(&node.span, message, help);
+            return None;
+        }
+        self.pay(&node.span, 1, text.len())?;
         Some(format)
     }
 
@@ -501,11 +613,14 @@ impl Loader {
         };
         let mut indicators = Vec::new();
         for node in nodes {
+            if self.pay(&member.value.span, 1, 0).is_none() {
+                break;
+            }
             let name = node.text().unwrap_or_default();
             match Indicator::of(name) {
                 Some(indicator) if !indicators.contains(&indicator) => indicators.push(indicator),
                 Some(_) => {}
-                None => match nearest(name, Indicator::names()) {
+                None => match self.near(name, Indicator::names()) {
                     Some(near) => {
                         let help = format!("did you mean `{near}`?");
                         self.error(&node.span, format!("unknown indicator `{}`", clip(name)), help);
@@ -531,16 +646,18 @@ impl Loader {
             let message = format!("`validate` belongs to a string, this is `type: {kind}`");
             self.error(&member.key_span, message, "write `type: string`, or take it out".to_owned());
         }
+        self.pay(&member.value.span, rules.len(), 0)?;
         let known = ["allow", "deny", "ip", "cidr"];
         let mut validate = Validate::default();
         for rule in rules {
             match &*rule.key {
+                _ if rule.value.is_null() && known.contains(&&*rule.key) => {}
                 "allow" => validate.allow = self.words(&rule.value),
                 "deny" => validate.deny = self.words(&rule.value),
                 "ip" => validate.ip = self.version(&rule.value),
                 "cidr" => validate.cidr = self.version(&rule.value),
                 wrong => {
-                    let help = match nearest(wrong, known) {
+                    let help = match self.near(wrong, known) {
                         Some(near) => format!("did you mean `{near}`?"),
                         None => format!("the rules are {}", known.join(", ")),
                     };
@@ -558,6 +675,10 @@ impl Loader {
         };
         let mut words = Vec::new();
         for node in nodes {
+            let bytes = node.text().map_or(0, str::len);
+            if self.pay(&node.span, 2, bytes).is_none() {
+                break;
+            }
             match node.text() {
                 Some(text) => words.push(text.to_owned()),
                 None => self.error(&node.span, format!("a value is text, this is {}", node.what()), None),
@@ -597,14 +718,17 @@ impl Loader {
     }
 }
 
+/// The member of a key. One without a value counts as one that is not there.
 fn find<'m>(members: &'m [Member], key: &str) -> Option<&'m Member> {
-    members.iter().find(|member| member.key == key)
+    members.iter().find(|member| &*member.key == key).filter(|member| !member.value.is_null())
 }
 
-fn clip(text: &str) -> String {
-    let end = text.char_indices().nth(60).map_or(text.len(), |(at, _)| at);
-    let end = text.find('\n').map_or(end, |line| line.min(end));
-    if end < text.len() { format!("{}…", &text[..end]) } else { text.to_owned() }
+/// Items of a list; anything else is one.
+fn count(node: &Node) -> usize {
+    match &node.kind {
+        Kind::List(items) => items.len(),
+        _ => 1,
+    }
 }
 
 #[cfg(test)]
