@@ -11,7 +11,7 @@ use crate::config::{Check, Component};
 use crate::event::{Fault, Meta, Place};
 use crate::jq::{Instant, Json};
 use crate::schema::log_type::drift::{Known, Sentry};
-use crate::schema::log_type::{Checker, Depth, Matched, Missing, Options, ReadError, Schema, Schemas, Times};
+use crate::schema::log_type::{Checker, Matched, Missing, Options, ReadError, Schema, Schemas, Times};
 
 /// Events without a field after which it counts as vanished.
 const WINDOW: u64 = 10_000;
@@ -114,7 +114,8 @@ impl Component<dyn TransformFactory> for LogTypes {
         let options = Options {
             missing: if self.missing == OnMissing::Keep { Missing::Keep } else { Missing::Fail },
             times: if self.output == Output::Panther { Times::Table } else { Times::Rfc3339 },
-            depth: Depth(check.limits.depth),
+            depth: check.limits.depth,
+            reasons: self.output == Output::Annotated,
         };
         Some(Box::new(Ready {
             known: self.drift.then(|| Arc::new(Known::new(WINDOW))),
