@@ -5,7 +5,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
-use crate::schema::log_type::{Checker, Options, Type};
+use crate::schema::log_type::{Checker, Options, TimeFormat, Type, Version};
 
 fn read(text: &str) -> Schema {
     match Schema::read(Path::new("My.Log.yml"), text.to_owned()) {
