@@ -154,6 +154,34 @@ fn a_wrong_schema_file_is_an_error_of_the_pipeline() {
 }
 
 #[test]
+fn files_that_are_no_schemas_of_their_own_are_told_of_with_their_place() {
+    let space = Workspace::new();
+    space.write("p.toml", pipeline("schemas = [\"Custom.A\"]\npaths = [\"my\"]"));
+    let text = "# a schema\nschema: Custom.A\nfields:\n  - {name: a, type: int}\n";
+    space.write("my/a.yml", text);
+    space.write("my/b.yml", text);
+    let finished = space.run(&["validate", "p.toml"]).expect_code(78);
+    for part in ["`Custom.A` is the name of another schema", "my/b.yml:2:9", "my/a.yml; rename"] {
+        assert!(finished.stderr.contains(part), "{part} in\n{}", finished.stderr);
+    }
+    space.write("my/b.yml", b"# a schema\nschema: Custom.\xff\nfields: []\n");
+    let finished = space.run(&["validate", "p.toml"]).expect_code(78);
+    for part in ["this is no UTF-8", "my/b.yml:2:16"] {
+        assert!(finished.stderr.contains(part), "{part} in\n{}", finished.stderr);
+    }
+    space.write("my/b.yml", "#".repeat((4 << 20) + 1));
+    let finished = space.run(&["validate", "p.toml"]).expect_code(78);
+    for part in ["longer than 4194304 bytes", "my/b.yml"] {
+        assert!(finished.stderr.contains(part), "{part} in\n{}", finished.stderr);
+    }
+    // the same name in two folders: the later one replaces the other
+    space.write("my/b.yml", text.replace(".A", ".B"));
+    space.write("mine/a.yml", text);
+    space.write("p.toml", pipeline("schemas = [\"Custom.A\"]\npaths = [\"my\", \"mine\"]"));
+    space.run(&["validate", "p.toml"]).expect_code(0);
+}
+
+#[test]
 fn drift_raises_each_alert_once() {
     let space = Workspace::new();
     let options = "schemas = [\"MongoDB.OrganizationEvent\"]\ndrift = true";
@@ -212,15 +240,47 @@ fn a_schema_is_inferred_and_nothing_drifts_from_it_until_something_does() {
 #[test]
 fn wrong_samples_and_names_are_told_of() {
     let space = Workspace::new();
-    space.write("list.ndjson", "7\n");
-    let finished = space.run(&["schema", "infer", "list.ndjson"]).expect_code(74);
-    assert!(finished.stderr.contains("a sample must be an object, this is number"), "{}", finished.stderr);
-    space.write("torn.ndjson", "{\"a\":\n");
-    space.run(&["schema", "infer", "torn.ndjson"]).expect_code(74);
-    space.write("empty.ndjson", "{}\n");
-    space.run(&["schema", "infer", "empty.ndjson"]).expect_code(74);
+    let long = "\n".repeat(70_000);
+    for (name, text, told) in [
+        ("list", "{\"a\":1}\n\n 7\n".to_owned(), "list.ndjson:3: a sample must be an object, this is number"),
+        ("torn", "{}\n{\"a\":\n\n".to_owned(), "torn.ndjson:2: the text ends inside a value"),
+        ("inside", "{\"a\":1}\n{\"a\":\n 1 x\n}\n".to_owned(), "inside.ndjson:3: unexpected `x`"),
+        ("deep", format!("[{{}},{long}{{\"a\":{long}x}}]"), "deep.ndjson:140001: unexpected `x`"),
+        ("long", format!("{{}}{long}{{\"a\":{long}"), "long.ndjson:70001: the text ends inside a value"),
+        ("empty", "{}\n".to_owned(), "the samples hold no fields"),
+    ] {
+        let file = format!("{name}.ndjson");
+        space.write(&file, text);
+        let finished = space.run(&["schema", "infer", &file]).expect_code(65);
+        assert!(finished.stderr.contains(told), "{told}: {}", finished.stderr);
+    }
+    let finished =
+        space.run(&["schema", "drift", "--schema", "Atlassian.Audit", "torn.ndjson"]).expect_code(65);
+    assert!(finished.stderr.contains("torn.ndjson:2"), "{}", finished.stderr);
+    space.run(&["schema", "infer", "no-such-file.ndjson"]).expect_code(74);
     let finished = space.run(&["schema", "drift", "--schema", "No.Such", "empty.ndjson"]).expect_code(64);
     assert!(finished.stderr.contains("MongoDB.AccessHistory"), "{}", finished.stderr);
     space.write("a.ndjson", "{\"a\":1}\n");
     space.run(&["schema", "infer", "a.ndjson", "--name", "no name"]).expect_code(64);
+}
+
+#[test]
+fn nothing_drifts_from_what_is_inferred_of_the_samples_of_this_repository() {
+    let mut count = 0;
+    for vendor in fs::read_dir(repository().join("transforms")).unwrap() {
+        let Ok(samples) = fs::read_dir(vendor.unwrap().path().join("samples")) else { continue };
+        for sample in samples.map(|entry| entry.unwrap().path()) {
+            if sample.extension().is_none_or(|extension| extension != "ndjson") {
+                continue;
+            }
+            let space = Workspace::new();
+            let sample = sample.to_str().unwrap();
+            let inferred = space.run(&["schema", "infer", sample, "--name", "My.Log"]).expect_code(0);
+            space.write("inferred.yml", inferred.stdout);
+            let finished = space.run(&["schema", "drift", "--schema", "inferred.yml", sample]).expect_code(0);
+            assert!(finished.stdout.contains(", 0 findings"), "{sample}: {}", finished.stdout);
+            count += 1;
+        }
+    }
+    assert!(count >= 5, "{count}");
 }

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use bytes::Bytes;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
@@ -64,7 +65,22 @@ enum Format {
     Json,
 }
 
+/// A sample that is none: what is wrong is the data, and not how it was read.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct BadSample(String);
+
 pub(super) fn schema(args: &SchemaArgs) -> anyhow::Result<u8> {
+    match run(args) {
+        Err(error) if error.is::<BadSample>() => {
+            eprintln!("error: {error}");
+            Ok(exit::TEST)
+        }
+        result => result,
+    }
+}
+
+fn run(args: &SchemaArgs) -> anyhow::Result<u8> {
     match &args.command {
         None => {
             let schema = crate::topology::pipeline_schema();
@@ -82,8 +98,8 @@ fn infer(args: &InferArgs) -> anyhow::Result<u8> {
     for_samples(&args.samples, |event| samples.add(event).map_err(|error| error.to_string()))?;
     let name = args.name.clone().unwrap_or_else(|| name_of(&args.samples));
     let Some(text) = samples.to_yaml(&name) else {
-        eprintln!("error: the samples hold no fields; a sample is an object with members");
-        return Ok(exit::IO);
+        let message = "the samples hold no fields; a sample is an object with members";
+        return Err(BadSample(message.to_owned()).into());
     };
     // what is written is what is read: a name that is none is told of here
     if let Err(errors) = Schema::read(Path::new("the inferred schema"), text.clone()) {
@@ -189,19 +205,35 @@ fn for_samples(
         };
         let mut framer = Framer::new(Codec::Json, SAMPLE_BYTES, 0, false);
         let mut events = Vec::new();
+        let mut lines = Lines::default();
         loop {
             let mut chunk = vec![0; 64 << 10];
             let read = input.read(&mut chunk).with_context(|| format!("cannot read {shown}"))?;
             if read == 0 {
+                lines.end();
                 framer.finish(true, &mut events);
             } else {
                 chunk.truncate(read);
-                framer.feed(chunk.into(), &mut events);
+                let chunk = Bytes::from(chunk);
+                lines.add(&chunk);
+                framer.feed(chunk, &mut events);
             }
             for event in events.drain(..) {
-                let mut json = document(&event).map_err(|error| anyhow::anyhow!("{shown}: {error}"))?;
-                each(&mut json)
-                    .map_err(|error| anyhow::anyhow!("{shown}: at byte {}: {error}", event.offset))?;
+                let text = match &event.payload {
+                    Payload::Json(text) => text,
+                    Payload::Text(_) => continue,
+                    Payload::Fault(fault) => {
+                        let message = format!("{shown}: at byte {}: {}", event.offset, fault.message);
+                        return Err(BadSample(message).into());
+                    }
+                };
+                let bad = |offset, error: String| {
+                    let line = lines.of(&event, text, offset);
+                    anyhow::Error::from(BadSample(format!("{shown}:{line}: {error}")))
+                };
+                let mut json = Json::parse(text.clone(), Limits::default().depth)
+                    .map_err(|error| bad(error.offset, format!("{error} of the document")))?;
+                each(&mut json).map_err(|error| bad(0, error))?;
             }
             if read == 0 {
                 break;
@@ -211,11 +243,42 @@ fn for_samples(
     Ok(())
 }
 
-fn document(event: &Event) -> Result<Json, String> {
-    match &event.payload {
-        Payload::Json(text) => Json::parse(text.clone(), Limits::default().depth)
-            .map_err(|error| format!("at byte {}: {error}", event.offset)),
-        Payload::Text(_) => Err(format!("at byte {}: this is no JSON", event.offset)),
-        Payload::Fault(fault) => Err(format!("at byte {}: {}", event.offset, fault.message)),
+/// Counts the lines of a file that is read in chunks.
+#[derive(Debug, Default)]
+struct Lines {
+    /// Bytes and ends of lines before the chunk in hand.
+    bytes: u64,
+    before: usize,
+    /// Ends of lines in the white space behind all else.
+    behind: usize,
+    chunk: Bytes,
+}
+
+impl Lines {
+    fn add(&mut self, chunk: &Bytes) {
+        let last = std::mem::replace(&mut self.chunk, chunk.clone());
+        self.bytes += last.len() as u64;
+        self.before += ends(&last);
+        let content = chunk.trim_ascii_end();
+        let behind = ends(&chunk[content.len()..]);
+        self.behind = if content.is_empty() { self.behind + behind } else { behind };
     }
+
+    /// What is left when the file ends has no white space behind it.
+    fn end(&mut self) {
+        self.add(&Bytes::new());
+        self.before -= self.behind;
+    }
+
+    /// The line of a byte of an event that ended in the chunk in hand, or at the end of the file.
+    fn of(&self, event: &Event, text: &Bytes, offset: usize) -> usize {
+        let end = event.offset + text.len() as u128;
+        let here = usize::try_from(end.saturating_sub(u128::from(self.bytes))).unwrap_or(usize::MAX);
+        let lines = self.before + ends(&self.chunk[..here.min(self.chunk.len())]);
+        1 + lines.saturating_sub(ends(text.get(offset..).unwrap_or_default()))
+    }
+}
+
+fn ends(text: &[u8]) -> usize {
+    memchr::memchr_iter(b'\n', text).count()
 }

@@ -11,7 +11,7 @@ use crate::config::{Check, Component};
 use crate::event::{Fault, Meta, Place};
 use crate::jq::{Instant, Json};
 use crate::schema::log_type::drift::{Known, Sentry};
-use crate::schema::log_type::{Checker, Depth, Matched, Missing, Options, ReadError, Schema, Schemas, Times};
+use crate::schema::log_type::{Checker, Matched, Missing, Options, ReadError, Schema, Schemas, Times};
 
 /// Events without a field after which it counts as vanished.
 const WINDOW: u64 = 10_000;
@@ -102,29 +102,20 @@ impl Component<dyn TransformFactory> for LogTypes {
             // a schema that could not be read is not one that is not there
             return None;
         }
-        let mut selected: Vec<Arc<Schema>> = Vec::new();
-        for (at, pattern) in self.schemas.iter().enumerate() {
-            match schemas.select(std::slice::from_ref(pattern)) {
-                Ok(found) => {
-                    for schema in found {
-                        if !selected.iter().any(|known| known.name() == schema.name()) {
-                            selected.push(schema);
-                        }
-                    }
+        let selected = match schemas.select(&self.schemas) {
+            Ok(selected) => selected,
+            Err(errors) => {
+                for error in errors {
+                    check.error(&format!("schemas/{}", error.at), error.to_string(), Some(error.help));
                 }
-                Err(error) => {
-                    check.error(&format!("schemas/{at}"), error.to_string(), Some(error.help));
-                    is_good = false;
-                }
+                return None;
             }
-        }
-        if !is_good {
-            return None;
-        }
+        };
         let options = Options {
             missing: if self.missing == OnMissing::Keep { Missing::Keep } else { Missing::Fail },
             times: if self.output == Output::Panther { Times::Table } else { Times::Rfc3339 },
-            depth: Depth(check.limits.depth),
+            depth: check.limits.depth,
+            reasons: self.output == Output::Annotated,
         };
         Some(Box::new(Ready {
             known: self.drift.then(|| Arc::new(Known::new(WINDOW))),

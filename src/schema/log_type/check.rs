@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::failure::Failure;
 use super::indicator::Found;
 use super::model::Schema;
 use super::walk::{Changed, Pass, missing};
@@ -13,23 +14,22 @@ use crate::jq::{Instant, Json};
 const NAMED: usize = 8;
 
 /// How strictly events are held against schemas, and how times are written.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// What a required field that is missing does.
     pub missing: Missing,
     /// How values of type `timestamp` are written.
     pub times: Times,
     /// The greatest depth of JSON in text.
-    pub depth: Depth,
+    pub depth: usize,
+    /// Whether [`Matched::reason`] is wanted. It costs another look at the schemas before the one that
+    /// matches.
+    pub reasons: bool,
 }
 
-/// A depth of arrays and objects.
-#[derive(Debug, Clone, Copy)]
-pub struct Depth(pub usize);
-
-impl Default for Depth {
+impl Default for Options {
     fn default() -> Self {
-        Depth(512)
+        Options { missing: Missing::default(), times: Times::default(), depth: 512, reasons: false }
     }
 }
 
@@ -66,9 +66,22 @@ pub struct Checker {
     penalties: Vec<u32>,
     /// Numbers of the schemas in the order in which they are tried.
     order: Vec<usize>,
-    /// Why each schema does not match, for the event in hand.
-    failures: Vec<Option<Failure>>,
+    /// What each schema has said of the event in hand.
+    verdicts: Vec<Verdict>,
     pass: Pass,
+    /// For looks that nobody watches.
+    aside: Pass,
+}
+
+/// What a schema has said of an event.
+#[derive(Debug)]
+enum Verdict {
+    /// Nothing yet, or that it matches.
+    None,
+    /// It does not match.
+    Failed(Box<Failure>),
+    /// It does not match, for it lacks a required field. There may be another failure before that.
+    Lacks,
 }
 
 /// An event that matches a schema.
@@ -81,8 +94,8 @@ pub struct Matched<'c> {
     /// When it happened, by the first field that says so.
     pub event_time: Option<Instant>,
     found: &'c Found,
-    failures: &'c [Option<Failure>],
-    schemas: &'c [Arc<Schema>],
+    /// Why it is none of the schemas before it.
+    failures: Vec<(&'c Arc<Schema>, Box<Failure>)>,
 }
 
 impl Matched<'_> {
@@ -95,16 +108,13 @@ impl Matched<'_> {
         })
     }
 
-    /// Why it is this schema, if there were others before it.
+    /// Why it is this schema, if there were others before it and [`Options::reasons`] asked for it.
+    /// The same for the same event, whatever came before it.
     pub fn reason(&self) -> Option<String> {
-        let before = self
-            .schemas
+        let reasons: Vec<_> = self
+            .failures
             .iter()
-            .zip(self.failures)
-            .take_while(|(schema, _)| !Arc::ptr_eq(schema, self.schema));
-        let reasons: Vec<_> = before
-            .filter_map(|(schema, failure)| Some(format!("not {}: {}", schema.name(), failure.as_ref()?)))
-            .take(NAMED)
+            .map(|(schema, failure)| format!("not {}: {failure}", schema.name()))
             .collect();
         (!reasons.is_empty()).then(|| reasons.join("; "))
     }
@@ -138,36 +148,6 @@ impl fmt::Display for Mismatch {
 
 impl std::error::Error for Mismatch {}
 
-/// The first thing that keeps an event from matching a schema.
-#[derive(Debug, Clone)]
-pub struct Failure {
-    /// Where, as a jq path.
-    pub path: String,
-    /// What the schema wants there.
-    pub expected: String,
-    /// What is there; nothing if that is missing.
-    pub got: String,
-    /// Whether it is a required field that is missing or null.
-    pub is_missing: bool,
-}
-
-impl Failure {
-    /// What is there, without its value.
-    pub fn got_type(&self) -> &str {
-        // `the string "…"`; what has no article is no more than a word
-        match self.got.strip_prefix("the ").and_then(|rest| rest.find(' ')) {
-            Some(end) => &self.got[..4 + end],
-            None => &self.got,
-        }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: expected {}, got {}", self.path, self.expected, self.got)
-    }
-}
-
 impl Checker {
     /// A checker for schemas in this order.
     pub fn new(schemas: Vec<Arc<Schema>>, options: Options) -> Self {
@@ -175,8 +155,9 @@ impl Checker {
             options,
             penalties: vec![0; schemas.len()],
             order: (0..schemas.len()).collect(),
-            failures: vec![None; schemas.len()],
+            verdicts: schemas.iter().map(|_| Verdict::None).collect(),
             pass: Pass::default(),
+            aside: Pass::default(),
             schemas,
         }
     }
@@ -189,34 +170,50 @@ impl Checker {
 
     /// Which schema an event matches, and what becomes of it.
     pub fn check(&mut self, event: &mut Json) -> Result<Matched<'_>, Mismatch> {
-        self.failures.iter_mut().for_each(|failure| *failure = None);
-        match self.classify(event) {
-            Some((at, changed)) => {
-                self.pass.found.settle();
-                let schema = &self.schemas[at];
-                if let Some(watch) = &mut self.pass.watch {
-                    watch.matched(schema);
+        self.verdicts.iter_mut().for_each(|verdict| *verdict = Verdict::None);
+        let Some((at, changed)) = self.classify(event) else { return Err(self.mismatch(event)) };
+        self.pass.found.settle();
+        let mut failures = Vec::new();
+        if self.options.reasons {
+            // what has failed above depends on the order in which schemas were tried; this does not
+            for before in self.schemas.iter().take(at.min(NAMED)) {
+                self.aside.begin(self.options);
+                if let Err(failure) = self.aside.root(before, event.view()) {
+                    failures.push((before, failure));
                 }
-                Ok(Matched {
-                    schema,
-                    event: changed.unwrap_or_else(|| event.clone()),
-                    event_time: self.pass.event_time.map(|(_, time)| time),
-                    found: &self.pass.found,
-                    failures: &self.failures,
-                    schemas: &self.schemas,
-                })
-            }
-            None => {
-                let failures = self.schemas.iter().zip(&mut self.failures);
-                let failures: Vec<_> = failures
-                    .filter_map(|(schema, failure)| Some((schema.clone(), failure.take()?)))
-                    .collect();
-                if let Some(watch) = &mut self.pass.watch {
-                    watch.failed(&failures);
-                }
-                Err(Mismatch { failures })
             }
         }
+        let schema = &self.schemas[at];
+        if let Some(watch) = &mut self.pass.watch {
+            watch.matched(schema);
+        }
+        Ok(Matched {
+            schema,
+            event: changed.unwrap_or_else(|| event.clone()),
+            event_time: self.pass.event_time.map(|(_, time)| time),
+            found: &self.pass.found,
+            failures,
+        })
+    }
+
+    /// Why no schema matches. Each has been tried.
+    fn mismatch(&mut self, event: &mut Json) -> Mismatch {
+        let mut failures = Vec::with_capacity(self.schemas.len());
+        for (schema, verdict) in self.schemas.iter().zip(&mut self.verdicts) {
+            if let Verdict::Failed(failure) = std::mem::replace(verdict, Verdict::None) {
+                failures.push((schema.clone(), *failure));
+            }
+        }
+        // an event that matches none of several schemas says nothing about any one of them
+        if let [schema] = &self.schemas[..]
+            && self.pass.watch.is_some()
+        {
+            self.pass.survey(self.options, schema, event.view());
+            if let Some(watch) = &mut self.pass.watch {
+                watch.failed(schema);
+            }
+        }
+        Mismatch { failures }
     }
 
     /// The number of the schema, and the event if it changes.
@@ -229,7 +226,7 @@ impl Checker {
                     found = Some((at, changed));
                     break;
                 }
-                Err(failure) => self.failures[at] = Some(*failure),
+                Err(failure) => self.verdicts[at] = Verdict::Failed(failure),
             }
         }
         let (tried_first, changed) = found?;
@@ -237,27 +234,29 @@ impl Checker {
         let mut winner = (tried_first, changed);
         let mut is_overwritten = false;
         for at in 0..tried_first {
-            if self.failures[at].is_some() {
+            if !matches!(self.verdicts[at], Verdict::None) {
                 continue;
             }
             // as a rule it is told by its required fields that it is another record
-            if self.options.missing == Missing::Fail {
-                self.failures[at] = missing(&self.schemas[at].root, event.view(), &[]);
+            let root = &self.schemas[at].root;
+            if self.options.missing == Missing::Fail && missing(root, event.view(), &[], &[]).next().is_some()
+            {
+                self.verdicts[at] = Verdict::Lacks;
+                continue;
             }
-            if self.failures[at].is_none() {
-                is_overwritten = true;
-                match self.attempt(at, event) {
-                    Ok(changed) => {
-                        winner = (at, changed);
-                        break;
-                    }
-                    Err(failure) => self.failures[at] = Some(*failure),
+            is_overwritten = true;
+            match self.attempt(at, event) {
+                Ok(changed) => {
+                    winner = (at, changed);
+                    break;
                 }
+                Err(failure) => self.verdicts[at] = Verdict::Failed(failure),
             }
         }
-        if self.failures.iter().any(Option::is_some) {
-            for (penalty, failure) in self.penalties.iter_mut().zip(&self.failures) {
-                *penalty = penalty.saturating_add(u32::from(failure.is_some()));
+        let has_failed = |verdict: &Verdict| !matches!(verdict, Verdict::None);
+        if self.verdicts.iter().any(has_failed) {
+            for (penalty, verdict) in self.penalties.iter_mut().zip(&self.verdicts) {
+                *penalty = penalty.saturating_add(u32::from(has_failed(verdict)));
             }
             let penalties = &self.penalties;
             self.order.sort_by_key(|at| (penalties[*at], *at));

@@ -6,8 +6,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Checker;
-use super::check::{Failure, Missing, Options};
-use super::model::Schema;
+use super::check::Options;
+use super::failure::Failure;
+use super::model::{Element, Object, Schema, Type};
 use super::watch::Watch;
 use crate::jq::{Json, Kind, View};
 
@@ -103,14 +104,13 @@ impl Gathered {
         self.push(Change::Changed, path, detail);
     }
 
-    fn failed(&mut self, failure: &Failure) {
-        let path = pattern(&failure.path);
-        if failure.is_missing {
-            self.push(Change::Vanished, &path, || format!("required, and {}", failure.got));
+    fn refused(&mut self, failure: &Failure) {
+        let path = failure.pattern();
+        let got = if self.shows_values { failure.got() } else { failure.got_type() };
+        if failure.is_missing() {
+            self.push(Change::Vanished, &path, || format!("required, and {got}"));
         } else {
-            let got = if self.shows_values { &failure.got } else { failure.got_type() };
-            let detail = || format!("expected {}, got {got}", failure.expected);
-            self.push(Change::Changed, &path, detail);
+            self.push(Change::Changed, &path, || format!("expected {}, got {got}", failure.expected()));
         }
     }
 }
@@ -129,20 +129,6 @@ fn clipped(path: &str) -> Cow<'_, str> {
     }
     let end = (0..=PATH).rev().find(|at| path.is_char_boundary(*at)).unwrap_or(0);
     Cow::Owned(format!("{}…", &path[..end]))
-}
-
-/// A path with `[]` for each number of an item.
-fn pattern(path: &str) -> String {
-    let mut out = String::with_capacity(path.len());
-    let mut rest = path;
-    while let Some(open) = rest.find('[') {
-        let (before, after) = rest.split_at(open + 1);
-        out.push_str(before);
-        let digits = after.bytes().take_while(u8::is_ascii_digit).count();
-        rest = if after[digits..].starts_with(']') { &after[digits..] } else { after };
-    }
-    out.push_str(rest);
-    out
 }
 
 /// What was told already, shared by the workers of one transform.
@@ -291,13 +277,12 @@ impl Watch for Sentry {
         }
     }
 
-    fn failed(&mut self, failures: &[(Arc<Schema>, Failure)]) {
-        // an event that matches none of several schemas says nothing about any one of them
-        if let [(schema, failure)] = failures {
-            self.gathered.failed(failure);
-            let schema = schema.clone();
-            self.report(&schema);
-        }
+    fn refused(&mut self, failure: &Failure) {
+        self.gathered.refused(failure);
+    }
+
+    fn failed(&mut self, schema: &Arc<Schema>) {
+        self.report(schema);
     }
 }
 
@@ -316,8 +301,7 @@ pub struct Report {
 #[derive(Debug)]
 pub struct Comparison {
     schema: Arc<Schema>,
-    strict: Checker,
-    loose: Checker,
+    checker: Checker,
     collected: Arc<Mutex<Collected>>,
     events: u64,
 }
@@ -355,7 +339,9 @@ impl Collected {
 }
 
 impl Watch for Collector {
-    fn begin(&mut self) {}
+    fn begin(&mut self) {
+        self.inner().gathered.begin();
+    }
 
     fn unknown(&mut self, path: &str, value: View<'_>) {
         self.inner().gathered.unknown(path, value);
@@ -369,12 +355,16 @@ impl Watch for Collector {
         self.inner().gathered.coerced(path, value);
     }
 
-    fn matched(&mut self, _: &Arc<Schema>) {}
+    fn matched(&mut self, _: &Arc<Schema>) {
+        self.inner().close();
+    }
 
-    fn failed(&mut self, failures: &[(Arc<Schema>, Failure)]) {
-        for (_, failure) in failures {
-            self.inner().gathered.failed(failure);
-        }
+    fn refused(&mut self, failure: &Failure) {
+        self.inner().gathered.refused(failure);
+    }
+
+    fn failed(&mut self, _: &Arc<Schema>) {
+        self.inner().close();
     }
 }
 
@@ -384,27 +374,16 @@ impl Comparison {
         let gathered = Gathered { shows_values: true, ..Gathered::default() };
         let collected = Collected { gathered, seen: vec![false; schema.len()], ..Collected::default() };
         let collected = Arc::new(Mutex::new(collected));
-        let checker = |missing| {
-            let mut checker = Checker::new(vec![schema.clone()], Options { missing, ..Options::default() });
-            checker.watch(Box::new(Collector(collected.clone())));
-            checker
-        };
-        let (strict, loose) = (checker(Missing::Fail), checker(Missing::Keep));
-        Comparison { strict, loose, schema, collected, events: 0 }
+        let mut checker = Checker::new(vec![schema.clone()], Options::default());
+        checker.watch(Box::new(Collector(collected.clone())));
+        Comparison { checker, schema, collected, events: 0 }
     }
 
     /// Takes an event in.
     pub fn add(&mut self, event: &mut Json) {
         self.events += 1;
-        // a field that is missing is no reason not to look at the others
-        let is_missing = match self.strict.check(event) {
-            Ok(_) => false,
-            Err(mismatch) => mismatch.failures.iter().any(|(_, failure)| failure.is_missing),
-        };
-        if is_missing {
-            let _ = self.loose.check(event);
-        }
-        Collector(self.collected.clone()).inner().close();
+        // the watch is told of all that there is to it
+        let _ = self.checker.check(event);
     }
 
     /// What was found.
@@ -415,12 +394,14 @@ impl Comparison {
             .into_iter()
             .map(|((change, path), (detail, events))| Finding { change, path, detail, events })
             .collect::<Vec<_>>();
+        let mut is_required = vec![false; self.schema.len()];
+        mark_required(self.schema.root(), &mut is_required);
         let is_told = |path: &str| {
             findings.iter().any(|finding| finding.change != Change::Appeared && finding.path == path)
         };
         let unseen = (0..)
-            .zip(&collected.seen)
-            .filter(|(_, seen)| !**seen)
+            .zip(collected.seen.iter().zip(&is_required))
+            .filter(|(_, (seen, is_required))| !**seen && !**is_required)
             .map(|(number, _)| self.schema.path(number).to_owned())
             .filter(|path| !is_told(path))
             .collect();
@@ -431,6 +412,23 @@ impl Comparison {
 impl Collector {
     fn inner_taken(self) -> Collected {
         std::mem::take(&mut *self.inner())
+    }
+}
+
+/// Notes which fields are required, by their numbers.
+fn mark_required(object: &Object, required: &mut [bool]) {
+    fn below(element: &Element, required: &mut [bool]) {
+        match &element.kind {
+            Type::Array(items) => below(items, required),
+            Type::Object(object) => mark_required(object, required),
+            _ => {}
+        }
+    }
+    for field in object.fields() {
+        if let Some(mark) = required.get_mut(field.number as usize) {
+            *mark = field.required;
+        }
+        below(&field.element, required);
     }
 }
 
@@ -518,11 +516,45 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_items_are_left_out() {
-        for (path, expected) in
-            [(".a[12].b[0]", ".a[].b[]"), (".[3]", ".[]"), (".\"[1\"", ".\"[1\""), (".a", ".a")]
-        {
-            assert_eq!(pattern(path), expected);
-        }
+    fn one_failure_does_not_hide_the_others() {
+        let text = "schema: Test\nfields:\n  - {name: a, required: true, type: int}\n  - {name: b, required: true, type: string}\n  - {name: c, type: int}\n  - {name: d, type: int}\n  - name: o\n    type: object\n    fields: [{name: r, required: true, type: int}, {name: s, type: int}]\n  - {name: 'a[5]', type: int}\n";
+        let schema = Arc::new(Schema::read(Path::new("x.yml"), text.to_owned()).unwrap().0);
+        let event = r#"{"c":"x","d":"y","zz":1,"a[5]":[],"o":{"s":"z","t":1}}"#;
+        let mut comparison = Comparison::new(schema.clone());
+        comparison.add(&mut json(event));
+        comparison.add(&mut json("[1]"));
+        let report = comparison.finish();
+        let findings: Vec<_> = report.findings.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            findings,
+            [
+                "appeared .o.t: not in the schema; number 1",
+                "appeared .zz: not in the schema; number 1",
+                "vanished .a: required, and nothing",
+                "vanished .b: required, and nothing",
+                "vanished .o.r: required, and nothing",
+                "changed .: expected an object, got the array [1]",
+                "changed .\"a[5]\": expected int, got the array []",
+                "changed .c: expected int, got the string \"x\"",
+                "changed .d: expected int, got the string \"y\"",
+                "changed .o.s: expected int, got the string \"z\"",
+            ]
+        );
+        assert!(report.unseen.is_empty(), "{:?}", report.unseen);
+
+        let told = Rc::new(RefCell::new(0));
+        let mut checker = Checker::new(vec![schema], Options::default());
+        let count = told.clone();
+        let tell = move |_: &str| *count.borrow_mut() += 1;
+        checker.watch(Box::new(Sentry::new(Arc::new(Known::new(10)), Box::new(tell))));
+        assert!(checker.check(&mut json(event)).is_err());
+        assert_eq!(*told.borrow(), 9, "while a pipeline runs as well");
+    }
+
+    #[test]
+    fn what_is_required_is_never_called_optional() {
+        let text = "schema: Test\nfields:\n  - {name: a, required: true, type: int}\n  - name: l\n    type: array\n    element: {type: object, fields: [{name: r, required: true, type: int}, {name: s, type: int}]}\n";
+        let schema = Arc::new(Schema::read(Path::new("x.yml"), text.to_owned()).unwrap().0);
+        assert_eq!(Comparison::new(schema).finish().unseen, [".l", ".l[].s"]);
     }
 }

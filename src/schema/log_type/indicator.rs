@@ -124,9 +124,7 @@ impl Indicator {
             Indicator::Username => simply(List::Usernames),
             Indicator::AwsAccountId if is_account(text) => simply(List::AwsAccountIds),
             Indicator::AwsInstanceId if text.starts_with("i-") => simply(List::AwsInstanceIds),
-            Indicator::Email if text.split_once('@').is_some_and(|(a, b)| !a.is_empty() && !b.is_empty()) => {
-                simply(List::Emails);
-            }
+            Indicator::Email if is_email(text) => simply(List::Emails),
             Indicator::Ip if text.parse::<IpAddr>().is_ok() => simply(List::Ips),
             Indicator::Hostname => host(text, found),
             Indicator::NetAddr => host(without_port(text), found),
@@ -150,6 +148,11 @@ impl Indicator {
             _ => {}
         }
     }
+}
+
+/// Something in front of an `@` and behind it; what is in front of that of a URL may be a password.
+fn is_email(text: &str) -> bool {
+    !text.contains("//") && text.split_once('@').is_some_and(|(a, b)| !a.is_empty() && !b.is_empty())
 }
 
 fn is_account(text: &str) -> bool {
@@ -256,6 +259,9 @@ mod tests {
             ("url", "https://", &[]),
             ("email", "ada@example.com", &[("emails", "ada@example.com")]),
             ("email", "Atlassian app", &[]),
+            ("email", "https://ada:secret@example.com/x", &[]),
+            ("email", "//ada@example.com", &[]),
+            ("url", "https://ada@example.com:secret@b.example.com/x", &[("domain_names", "b.example.com")]),
             ("username", "ada", &[("usernames", "ada")]),
             ("aws_account_id", "123456789012", &[("aws_account_ids", "123456789012")]),
             ("aws_account_id", "12345", &[]),

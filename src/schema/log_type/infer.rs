@@ -78,6 +78,8 @@ pub struct NoObject(&'static str);
 #[derive(Debug, Default)]
 struct Profile {
     strings: u64,
+    /// Of them, those that are empty.
+    empty: u64,
     integers: u64,
     floats: u64,
     booleans: u64,
@@ -161,6 +163,7 @@ impl Profile {
             Kind::Number => self.number(value),
             Kind::String => {
                 self.strings += 1;
+                self.empty += u64::from(value.as_str().is_some_and(str::is_empty));
                 let texts = self.texts.get_or_insert_with(Texts::new);
                 texts.add(value.as_str().unwrap_or_default());
             }
@@ -254,12 +257,11 @@ impl Profile {
                 () => ("float", None),
             };
         }
-        let nested = self.arrays + self.objects;
         match () {
             () if self.booleans == present => ("boolean", None),
             () if self.arrays == present && !self.is_opaque => ("array", None),
             () if self.objects == present && !self.is_opaque && !self.members.is_empty() => ("object", None),
-            () if nested == 0 => ("string", None),
+            // text and numbers as well: whichever of them the type were, the other would differ from it
             () => ("json", None),
         }
     }
@@ -321,7 +323,11 @@ impl Profile {
         for (name, member) in &self.members {
             let pad = " ".repeat(indent);
             let _ = writeln!(out, "{pad}- name: {}", quoted(name));
-            if objects > 0 && member.present() == objects {
+            // an empty text stands for null where a time is expected, or JSON in text
+            let is_text = member.strings > 0 && member.strings == member.present();
+            let is_null_if_empty = is_text && matches!(member.shape(name).0, "timestamp" | "json");
+            let null = if is_null_if_empty { member.empty } else { 0 };
+            if objects > 0 && member.present() - null == objects {
                 let _ = writeln!(out, "{pad}  required: true");
             }
             path.push(name);

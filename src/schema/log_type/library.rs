@@ -1,11 +1,15 @@
 //! Schemas by name: those in the binary and those in folders.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
+use super::load::{FILE_BYTES, Loaded, load};
 use super::model::Schema;
-use crate::config::{Diagnostic, nearest};
+use crate::config::{Diagnostic, SourceFile, nearest};
 
 /// Files in one folder.
 const FILES: usize = 10_000;
@@ -43,6 +47,8 @@ pub enum ReadError {
 #[derive(Debug, thiserror::Error)]
 #[error("no schema is called `{pattern}`")]
 pub struct SelectError {
+    /// Which one it is of the list of patterns.
+    pub at: usize,
     /// The pattern.
     pub pattern: String,
     /// The name that may have been meant, or all there are.
@@ -66,7 +72,7 @@ impl Schemas {
     }
 
     /// These schemas and those of a folder's `*.yml` and `*.yaml` files, or of one file; one of the
-    /// same name replaces the one that was there. Returns warnings.
+    /// same name replaces the one that was there. Within a folder a name is there once. Returns warnings.
     pub fn read(&mut self, path: &Path) -> Result<Vec<Diagnostic>, ReadError> {
         let unreadable = |path: &Path| {
             let path = path.to_path_buf();
@@ -88,15 +94,27 @@ impl Schemas {
             files.push(path.to_path_buf());
         }
         let (mut warnings, mut errors) = (Vec::new(), Vec::new());
-        for file in files {
-            let text = std::fs::read_to_string(&file).map_err(unreadable(&file))?;
-            match Schema::read(&file, text) {
-                Ok((schema, found)) => {
-                    warnings.extend(found);
-                    self.add(schema);
+        let mut names: BTreeMap<String, PathBuf> = BTreeMap::new();
+        for path in files {
+            let (file, loaded) = read_file(&path).map_err(unreadable(&path))?;
+            let Loaded { schema, warnings: found, name: span } = match loaded {
+                Ok(loaded) => loaded,
+                Err(found) => {
+                    errors.extend(found);
+                    continue;
                 }
-                Err(found) => errors.extend(found),
+            };
+            match names.entry(schema.name().to_owned()) {
+                Entry::Occupied(other) => {
+                    let message = format!("`{}` is the name of another schema of this folder", schema.name());
+                    let help = format!("it is in {}; rename or remove one of them", other.get().display());
+                    errors.push(Diagnostic::error(&file, span, message).help(help));
+                    continue;
+                }
+                Entry::Vacant(free) => drop(free.insert(path)),
             }
+            warnings.extend(found);
+            self.add(schema);
         }
         if errors.is_empty() { Ok(warnings) } else { Err(ReadError::Invalid(errors)) }
     }
@@ -116,17 +134,17 @@ impl Schemas {
     }
 
     /// The schemas of names and of patterns with `*`: in the order of the list, those of one pattern
-    /// by name, each once.
-    pub fn select(&self, patterns: &[String]) -> Result<Vec<Arc<Schema>>, SelectError> {
-        let mut selected: Vec<Arc<Schema>> = Vec::new();
-        for pattern in patterns {
+    /// by name, each once. An error for each pattern that fits none.
+    pub fn select(&self, patterns: &[String]) -> Result<Vec<Arc<Schema>>, Vec<SelectError>> {
+        let (mut selected, mut errors): (Vec<Arc<Schema>>, _) = (Vec::new(), Vec::new());
+        for (at, pattern) in patterns.iter().enumerate() {
             let mut matches = self.by_name.values().filter(|schema| fits(pattern, schema.name())).peekable();
             if matches.peek().is_none() {
                 let help = match nearest(pattern, self.names()) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("there are {}", self.names().take(20).collect::<Vec<_>>().join(", ")),
                 };
-                return Err(SelectError { pattern: pattern.clone(), help });
+                errors.push(SelectError { at, pattern: pattern.clone(), help });
             }
             for schema in matches {
                 if !selected.iter().any(|known| known.name() == schema.name()) {
@@ -134,7 +152,37 @@ impl Schemas {
                 }
             }
         }
-        Ok(selected)
+        if errors.is_empty() { Ok(selected) } else { Err(errors) }
+    }
+}
+
+/// A schema file and what it says; no more of it is read than a schema may be long.
+#[allow(clippy::type_complexity, reason = "what is wrong with the file needs the file as well")]
+fn read_file(path: &Path) -> std::io::Result<(Arc<SourceFile>, Result<Loaded, Vec<Diagnostic>>)> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    let wrong = |text: String, span, message: &str, help: Option<&str>| {
+        let file = SourceFile::new(path, text);
+        let error = Diagnostic::error(&file, span, message).help(help.map(str::to_owned));
+        Ok((file, Err(vec![error])))
+    };
+    if bytes.len() > FILE_BYTES {
+        let message = format!("the file is longer than {FILE_BYTES} bytes");
+        return wrong(String::new(), 0..0, &message, None);
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => {
+            let file = SourceFile::new(path, text);
+            let loaded = load(&file, path);
+            Ok((file, loaded))
+        }
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            // what stands for the wrong bytes has a length of its own
+            let end = at + char::REPLACEMENT_CHARACTER.len_utf8();
+            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            wrong(text, at..end, "this is no UTF-8", Some("save the file as UTF-8"))
+        }
     }
 }
 
@@ -191,7 +239,9 @@ mod tests {
         let names = |patterns: &[&str]| {
             let patterns: Vec<_> = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
             let selected = schemas.select(&patterns)?;
-            Ok::<_, SelectError>(selected.iter().map(|schema| schema.name().to_owned()).collect::<Vec<_>>())
+            Ok::<_, Vec<SelectError>>(
+                selected.iter().map(|schema| schema.name().to_owned()).collect::<Vec<_>>(),
+            )
         };
         assert_eq!(
             names(&["MongoDB.*Event", "Atlassian.Audit", "*"]).unwrap(),
@@ -203,8 +253,9 @@ mod tests {
                 "MongoDB.AuditingConfig"
             ]
         );
-        let error = names(&["MongoDB.OrganisationEvent"]).unwrap_err();
-        assert_eq!(error.help, "did you mean `MongoDB.OrganizationEvent`?");
+        let errors = names(&["x", "*", "MongoDB.OrganisationEvent"]).unwrap_err();
+        assert_eq!(errors.iter().map(|error| error.at).collect::<Vec<_>>(), [0, 2]);
+        assert_eq!(errors[1].help, "did you mean `MongoDB.OrganizationEvent`?");
         assert!(names(&["mongodb.*"]).is_err());
     }
 

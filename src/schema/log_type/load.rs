@@ -1,18 +1,37 @@
 //! Schema files to schemas.
 
+mod values;
+
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::indicator::Indicator;
-use super::model::{Element, Field, Object, Schema, TimeFormat, Type, Validate, Version};
-use super::yaml::{self, Kind, Member, Node};
-use crate::config::{Diagnostic, Severity, SourceFile, nearest};
-use crate::jq::{Instant, append_to_path};
+use super::model::{Element, Field, Object, Schema, Type};
+use super::yaml::{self, Kind, Member, Node, clip};
+use crate::config::{Diagnostic, SourceFile, nearest};
+use crate::jq::append_to_path;
 
 /// Bytes of a schema file.
-const FILE_BYTES: usize = 4 << 20;
+pub(super) const FILE_BYTES: usize = 4 << 20;
+
+/// What reading a schema may cost: bytes of texts that are copied, and [`STEP`] for everything that
+/// is looked at. An alias is a few bytes of a file and is worth all that it stands for each time.
+const BUDGET: usize = 8 * FILE_BYTES;
+
+/// What it costs to look at a member of a map or an item of a list.
+const STEP: usize = 16;
+
+/// Errors that are told of, and warnings.
+const TOLD: usize = 100;
+
+/// Bytes of the name of a field.
+const NAME_BYTES: usize = 200;
+
+/// Bytes of a description; the rest is not kept.
+const DESCRIPTION_BYTES: usize = 4000;
 
 /// Fields of a schema, on all levels.
 const FIELDS: usize = 20_000;
@@ -71,28 +90,54 @@ impl Schema {
     /// `isExpiration` is read and has no effect. `rename`, `copy`, `concat`, `split` and `mask` are
     /// errors: what they would do is done by a `jq` transform.
     pub fn read(path: &Path, text: String) -> Result<(Schema, Vec<Diagnostic>), Vec<Diagnostic>> {
-        let file = SourceFile::new(path, text);
-        let mut loader = Loader {
-            file: file.clone(),
-            found: Vec::new(),
-            definitions: Vec::new(),
-            paths: Vec::new(),
-            path: String::new(),
-            event_times: 0,
-        };
-        let schema = loader.file(path);
-        let is_good = loader.found.iter().all(|found| found.severity == Severity::Warning);
-        match schema {
-            Some(schema) if is_good => Ok((schema, loader.found)),
-            _ => Err(loader.found),
+        let loaded = load(&SourceFile::new(path, text), path)?;
+        Ok((loaded.schema, loaded.warnings))
+    }
+}
+
+/// A schema, and where the file says its name.
+pub(super) struct Loaded {
+    pub(super) schema: Schema,
+    pub(super) warnings: Vec<Diagnostic>,
+    pub(super) name: Range<usize>,
+}
+
+/// Reads a schema file; see [`Schema::read`].
+pub(super) fn load(file: &Arc<SourceFile>, path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
+    let mut loader = Loader {
+        file: file.clone(),
+        errors: Vec::new(),
+        warnings: Vec::new(),
+        has_errors: false,
+        left: BUDGET,
+        definitions: Vec::new(),
+        by_name: HashMap::new(),
+        paths: Vec::new(),
+        path: String::new(),
+        event_times: 0,
+    };
+    let schema = loader.file(path);
+    match schema {
+        Some((schema, name)) if !loader.has_errors => Ok(Loaded { schema, warnings: loader.warnings, name }),
+        _ => {
+            let mut found = loader.errors;
+            found.append(&mut loader.warnings);
+            found.sort_by_key(|found| found.span.start);
+            Err(found)
         }
     }
 }
 
 struct Loader {
     file: Arc<SourceFile>,
-    found: Vec<Diagnostic>,
+    errors: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+    has_errors: bool,
+    /// What is left of the [`BUDGET`].
+    left: usize,
     definitions: Vec<Member>,
+    /// Numbers of definitions.
+    by_name: HashMap<Rc<str>, usize>,
     /// Of the fields so far.
     paths: Vec<String>,
     /// Of the field in hand.
@@ -102,16 +147,58 @@ struct Loader {
 
 impl Loader {
     fn error(&mut self, span: &Range<usize>, message: impl Into<String>, help: impl Into<Option<String>>) {
+        self.has_errors = true;
         // a file of nothing but mistakes is told of by its first ones
-        if self.found.len() < 100 {
-            self.found.push(Diagnostic::error(&self.file, span.clone(), message).help(help));
+        if self.errors.len() < TOLD {
+            self.errors.push(Diagnostic::error(&self.file, span.clone(), message).help(help));
         }
     }
 
     fn warning(&mut self, span: &Range<usize>, message: impl Into<String>, help: impl Into<Option<String>>) {
-        if self.found.len() < 100 {
-            self.found.push(Diagnostic::error(&self.file, span.clone(), message).help(help).warning());
+        if self.warnings.len() < TOLD {
+            self.warnings.push(Diagnostic::error(&self.file, span.clone(), message).help(help).warning());
         }
+    }
+
+    /// The known name nearest to a wrong one, as long as anybody is told of it.
+    fn near<'n>(&self, wrong: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+        (self.errors.len() < TOLD).then(|| nearest(wrong, known)).flatten()
+    }
+
+    /// Pays for a look at so many members or items and for copying so many bytes. `None`, with an
+    /// error that is told once, if too much was spent before.
+    fn pay(&mut self, span: &Range<usize>, steps: usize, bytes: usize) -> Option<()> {
+        let cost = steps.saturating_mul(STEP).saturating_add(bytes);
+        match self.left.checked_sub(cost) {
+            Some(left) => self.left = left,
+            None if self.left == 0 => return None,
+            None => {
+                self.left = 0;
+                let help =
+                    "write fewer aliases and `ref`s of large parts, or keep descriptions and lists short";
+                // it is why the rest was not looked at, and so it is never one too many
+                self.errors.truncate(TOLD - 1);
+                self.error(
+                    span,
+                    format!(
+                        "with what its aliases and `ref`s stand for, the schema is larger than {BUDGET} bytes"
+                    ),
+                    help.to_owned(),
+                );
+                return None;
+            }
+        }
+        Some(())
+    }
+
+    /// A description, or its beginning.
+    fn description(&mut self, members: &[Member]) -> Option<String> {
+        let Some(member) = find(members, "description") else { return Some(String::new()) };
+        let text = member.value.text().unwrap_or_default().trim();
+        let end = (0..=DESCRIPTION_BYTES.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+        let text = &text[..end.unwrap_or_default()];
+        self.pay(&member.value.span, 1, text.len())?;
+        Some(text.to_owned())
     }
 
     fn too_deep(&mut self, span: &Range<usize>) {
@@ -122,7 +209,8 @@ impl Loader {
         self.error(span, format!("fields are nested deeper than {LEVELS} levels"), help.to_owned());
     }
 
-    fn file(&mut self, path: &Path) -> Option<Schema> {
+    /// The schema, and where its name stands.
+    fn file(&mut self, path: &Path) -> Option<(Schema, Range<usize>)> {
         let file = self.file.clone();
         if file.text.len() > FILE_BYTES {
             self.error(&(0..0), format!("the file is longer than {FILE_BYTES} bytes"), None);
@@ -140,15 +228,23 @@ impl Loader {
             self.error(&root.span, format!("a schema is a map, this is {}", root.what()), help.to_owned());
             return None;
         };
+        self.pay(&root.span, members.len(), 0)?;
         self.unknown_keys(members, &[&FILE_KEYS], "a schema");
-        let name = match find(members, "schema") {
+        let (name, name_span) = match find(members, "schema") {
             // an error that was told of is no reason to keep the others back
-            Some(member) => self.name(member).unwrap_or_default(),
-            None => path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),
+            Some(member) => (self.name(member).unwrap_or_default(), member.value.span.clone()),
+            None => {
+                let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+                (stem.unwrap_or_default(), root.span.clone())
+            }
         };
         if let Some(member) = find(members, "definitions") {
             match &member.value.kind {
-                Kind::Map(definitions) => self.definitions.clone_from(definitions),
+                Kind::Map(definitions) => {
+                    self.definitions.clone_from(definitions);
+                    let names = definitions.iter().map(|definition| definition.key.clone());
+                    self.by_name = names.zip(0..).collect();
+                }
                 _ => {
                     let message =
                         format!("`definitions` is a map of names to types, this is {}", member.value.what());
@@ -156,19 +252,14 @@ impl Loader {
                 }
             }
         }
-        let description = find(members, "description").and_then(|member| member.value.text());
+        let description = self.description(members)?;
         let Some(fields) = find(members, "fields") else {
             let help = "add `fields:` and below it `- name: id`, `  type: string`";
             self.error(&root.span, "the schema has no `fields`", help.to_owned());
             return None;
         };
         let root = self.object(fields, &[], LEVELS)?;
-        Some(Schema {
-            name,
-            description: description.unwrap_or_default().trim().to_owned(),
-            root,
-            paths: std::mem::take(&mut self.paths),
-        })
+        Some((Schema { name, description, root, paths: std::mem::take(&mut self.paths) }, name_span))
     }
 
     fn name(&mut self, member: &Member) -> Option<String> {
@@ -190,12 +281,12 @@ impl Loader {
             if known.iter().any(|keys| keys.contains(&&*member.key)) {
                 continue;
             }
-            let message = format!("unknown key `{}` of {what}", member.key);
+            let message = format!("unknown key `{}` of {what}", clip(&member.key));
             if TRANSFORMATIONS.contains(&&*member.key) && what == "a field" {
                 let message = format!("`{}` changes values, which a schema does not do here", member.key);
                 let help = "take it out, and do it in a `jq` transform before the `schema` transform";
                 self.error(&member.key_span, message, help.to_owned());
-            } else if let Some(near) = nearest(&member.key, known.iter().copied().flatten().copied()) {
+            } else if let Some(near) = self.near(&member.key, known.iter().copied().flatten().copied()) {
                 self.error(&member.key_span, message, format!("did you mean `{near}`?"));
             } else {
                 self.warning(&member.key_span, message, "it has no effect".to_owned());
@@ -223,8 +314,9 @@ impl Loader {
             return None;
         };
         let mut fields: Vec<Field> = Vec::new();
-        let mut names = std::collections::HashSet::new();
+        let mut names = HashSet::new();
         for item in items {
+            self.pay(&item.span, 1, 0)?;
             let Some((field, span)) = self.field(item, inherited, levels) else { continue };
             if !names.insert(field.name.clone()) {
                 let message = format!("the field `{}` is there twice", field.name);
@@ -255,6 +347,7 @@ impl Loader {
             }
             return None;
         }
+        self.pay(&item.span, members.len(), 0)?;
         self.unknown_keys(members, &[&FIELD_KEYS, &ELEMENT_KEYS], "a field");
         let Some(name) = find(members, "name") else {
             self.error(
@@ -269,16 +362,21 @@ impl Loader {
             self.error(&name.value.span, message, "put quotes around it if it has signs of YAML".to_owned());
             return None;
         };
+        if text.len() > NAME_BYTES {
+            let message = format!("the name of a field is longer than {NAME_BYTES} bytes");
+            let help = "make the object that has it `type: json`";
+            self.error(&name.value.span, message, help.to_owned());
+            return None;
+        }
         let before = self.path.len();
         append_to_path(&mut self.path, text);
+        self.pay(&name.value.span, 0, 2 * text.len() + self.path.len())?;
         let number = self.paths.len() as u32;
         self.paths.push(self.path.clone());
         let required = self.flag(members, "required");
         let element = self.element(members, &name.value.span, inherited, levels);
         self.path.truncate(before);
-        let description =
-            find(members, "description").and_then(|member| member.value.text()).unwrap_or_default();
-        let description = description.trim().to_owned();
+        let description = self.description(members)?;
         let field = Field { name: text.to_owned(), required, description, number, element: element? };
         Some((field, name.value.span.clone()))
     }
@@ -343,12 +441,12 @@ impl Loader {
                 }
             },
             wrong => {
-                let help = match nearest(wrong, TYPES) {
+                let help = match self.near(wrong, TYPES) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("the types are {}", TYPES.join(", ")),
                 };
                 let message = match kind.value.text() {
-                    Some(text) if !text.is_empty() => format!("unknown type `{text}`"),
+                    Some(text) if !text.is_empty() => format!("unknown type `{}`", clip(text)),
                     _ => format!("a type is a word, this is {}", kind.value.what()),
                 };
                 self.error(&kind.value.span, message, help);
@@ -364,8 +462,10 @@ impl Loader {
         let is_embedded = self.flag(members, "isEmbeddedJSON");
         if is_embedded && !matches!(name, "object" | "array" | "json") {
             let span = find(members, "isEmbeddedJSON").map_or(0..0, |member| member.key_span.clone());
-            let message =
-                format!("`isEmbeddedJSON` belongs to an object, an array or json, this is `type: {name}`");
+            let message = format!(
+                "`isEmbeddedJSON` belongs to an object, an array or json, this is `type: {}`",
+                clip(name)
+            );
             self.error(&span, message, "write `type: json`, or take it out".to_owned());
         }
         let validate = find(members, "validate").and_then(|member| self.validate(member, name));
@@ -382,6 +482,7 @@ impl Loader {
             self.too_deep(&member.key_span);
             return None;
         };
+        self.pay(&member.value.span, members.len(), 0)?;
         self.unknown_keys(members, &[&ELEMENT_KEYS, &FIELD_KEYS], "an element");
         let before = self.path.len();
         self.path.push_str("[]");
@@ -403,10 +504,11 @@ impl Loader {
             return None;
         };
         let name = target.value.text().unwrap_or_default();
-        let Some(definition) = self.definitions.iter().find(|definition| definition.key == name) else {
+        let Some(definition) = self.by_name.get(name).and_then(|at| self.definitions.get(*at)) else {
             let known = self.definitions.iter().map(|definition| &*definition.key);
-            let help = nearest(name, known).map(|near| format!("did you mean `{near}`?"));
-            self.error(&target.value.span, format!("there is no definition `{name}`"), help);
+            let known = known.filter(|key| key.len() <= 64).take(200);
+            let help = self.near(name, known).map(|near| format!("did you mean `{near}`?"));
+            self.error(&target.value.span, format!("there is no definition `{}`", clip(name)), help);
             return None;
         };
         let definition = definition.value.clone();
@@ -420,164 +522,8 @@ impl Loader {
             self.too_deep(&target.value.span);
             return None;
         };
+        self.pay(&target.value.span, inner.len(), 0)?;
         self.element(inner, &definition.span, inherited, levels)
-    }
-
-    /// The forms of a time, and the rank as the record's time.
-    fn times(
-        &mut self,
-        members: &[Member],
-        kind: &str,
-        place: &Range<usize>,
-    ) -> (Vec<TimeFormat>, Option<u32>) {
-        let (one, several) = (find(members, "timeFormat"), find(members, "timeFormats"));
-        if let (Some(_), Some(several)) = (one, several) {
-            let help = "move it to the list".to_owned();
-            self.error(&several.key_span, "both `timeFormat` and `timeFormats` are given", help);
-        }
-        let written: Vec<Rc<Node>> = match (one, several.map(|member| &member.value)) {
-            (Some(one), _) => vec![one.value.clone()],
-            (None, Some(node)) => match &node.kind {
-                Kind::List(items) => items.clone(),
-                _ => vec![node.clone()],
-            },
-            (None, None) => Vec::new(),
-        };
-        let is_time = matches!(kind, "timestamp" | "string");
-        if let (Some(member), false) = (one.or(several), is_time || !TYPES.contains(&kind)) {
-            let message = format!("`{}` belongs to a timestamp, this is `type: {kind}`", member.key);
-            self.error(&member.key_span, message, "write `type: timestamp`".to_owned());
-        }
-        let count = self.found.len();
-        let times: Vec<_> = written.iter().filter_map(|node| self.time_format(node)).collect();
-        if kind == "timestamp" && times.is_empty() && self.found.len() == count {
-            let help =
-                "add `timeFormat: rfc3339`, unix, unix_ms, unix_us, unix_ns, or as `\"%Y-%m-%d %H:%M:%S\"`";
-            self.error(place, "the timestamp has no `timeFormat`", help.to_owned());
-        }
-        let mut rank = None;
-        if self.flag(members, "isEventTime") {
-            if kind == "timestamp" || (kind == "string" && !written.is_empty()) {
-                rank = Some(self.event_times);
-                self.event_times += 1;
-            } else if TYPES.contains(&kind) {
-                let span = find(members, "isEventTime").map_or(0..0, |member| member.key_span.clone());
-                let message = format!("`isEventTime` belongs to a timestamp, this is `type: {kind}`");
-                let help = "write `type: timestamp` and its `timeFormat`".to_owned();
-                self.error(&span, message, help);
-            }
-        }
-        (times, rank)
-    }
-
-    fn time_format(&mut self, node: &Node) -> Option<TimeFormat> {
-        let text = node.text().unwrap_or_default();
-        let Some(format) = TimeFormat::of(text) else {
-            let known = ["rfc3339", "unix", "unix_ms", "unix_us", "unix_ns"];
-            let help = match nearest(text, known) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => {
-                    "use rfc3339, unix, unix_ms, unix_us, unix_ns, or as `\"%Y-%m-%d %H:%M:%S\"`".to_owned()
-                }
-            };
-            self.error(&node.span, format!("unknown time format `{}`", clip(text)), help);
-            return None;
-        };
-        if let TimeFormat::Strptime(format) = &format
-            && let Some(unknown) = Instant::unknown_conversion(format)
-        {
-            let help = "those of strptime are known, `%f` for a fraction, `%z` and `%Z` for zones".to_owned();
-            self.error(&node.span, format!("the time format has the unknown conversion `{unknown}`"), help);
-            return None;
-        }
-        Some(format)
-    }
-
-    fn indicators(&mut self, members: &[Member]) -> Vec<Indicator> {
-        let Some(member) = find(members, "indicators") else { return Vec::new() };
-        let nodes: Vec<&Node> = match &member.value.kind {
-            Kind::List(items) => items.iter().map(|item| &**item).collect(),
-            _ => vec![&member.value],
-        };
-        let mut indicators = Vec::new();
-        for node in nodes {
-            let name = node.text().unwrap_or_default();
-            match Indicator::of(name) {
-                Some(indicator) if !indicators.contains(&indicator) => indicators.push(indicator),
-                Some(_) => {}
-                None => match nearest(name, Indicator::names()) {
-                    Some(near) => {
-                        let help = format!("did you mean `{near}`?");
-                        self.error(&node.span, format!("unknown indicator `{}`", clip(name)), help);
-                    }
-                    None => {
-                        let names: Vec<_> = Indicator::names().collect();
-                        let help = format!("it has no effect; known are {}", names.join(", "));
-                        self.warning(&node.span, format!("unknown indicator `{}`", clip(name)), help);
-                    }
-                },
-            }
-        }
-        indicators
-    }
-
-    fn validate(&mut self, member: &Member, kind: &str) -> Option<Validate> {
-        let Kind::Map(rules) = &member.value.kind else {
-            let message = format!("`validate` is a map of rules, this is {}", member.value.what());
-            self.error(&member.value.span, message, "the rules are allow, deny, ip and cidr".to_owned());
-            return None;
-        };
-        if kind != "string" && TYPES.contains(&kind) {
-            let message = format!("`validate` belongs to a string, this is `type: {kind}`");
-            self.error(&member.key_span, message, "write `type: string`, or take it out".to_owned());
-        }
-        let known = ["allow", "deny", "ip", "cidr"];
-        let mut validate = Validate::default();
-        for rule in rules {
-            match &*rule.key {
-                "allow" => validate.allow = self.words(&rule.value),
-                "deny" => validate.deny = self.words(&rule.value),
-                "ip" => validate.ip = self.version(&rule.value),
-                "cidr" => validate.cidr = self.version(&rule.value),
-                wrong => {
-                    let help = match nearest(wrong, known) {
-                        Some(near) => format!("did you mean `{near}`?"),
-                        None => format!("the rules are {}", known.join(", ")),
-                    };
-                    self.error(&rule.key_span, format!("unknown rule `{}`", clip(wrong)), help);
-                }
-            }
-        }
-        Some(validate)
-    }
-
-    fn words(&mut self, node: &Node) -> Vec<String> {
-        let nodes: Vec<&Node> = match &node.kind {
-            Kind::List(items) => items.iter().map(|item| &**item).collect(),
-            _ => vec![node],
-        };
-        let mut words = Vec::new();
-        for node in nodes {
-            match node.text() {
-                Some(text) => words.push(text.to_owned()),
-                None => self.error(&node.span, format!("a value is text, this is {}", node.what()), None),
-            }
-        }
-        words
-    }
-
-    fn version(&mut self, node: &Node) -> Option<Version> {
-        match node.text().unwrap_or_default() {
-            "any" | "true" => Some(Version::Any),
-            "ipv4" => Some(Version::V4),
-            "ipv6" => Some(Version::V6),
-            "false" => None,
-            wrong => {
-                let help = "write `any`, `ipv4` or `ipv6`".to_owned();
-                self.error(&node.span, format!("unknown version `{}`", clip(wrong)), help);
-                None
-            }
-        }
     }
 
     fn flag(&mut self, members: &[Member], key: &str) -> bool {
@@ -597,14 +543,9 @@ impl Loader {
     }
 }
 
+/// The member of a key. One without a value counts as one that is not there.
 fn find<'m>(members: &'m [Member], key: &str) -> Option<&'m Member> {
-    members.iter().find(|member| member.key == key)
-}
-
-fn clip(text: &str) -> String {
-    let end = text.char_indices().nth(60).map_or(text.len(), |(at, _)| at);
-    let end = text.find('\n').map_or(end, |line| line.min(end));
-    if end < text.len() { format!("{}…", &text[..end]) } else { text.to_owned() }
+    members.iter().find(|member| &*member.key == key).filter(|member| !member.value.is_null())
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@
 
 mod check;
 pub mod drift;
+mod failure;
 mod indicator;
 pub mod infer;
 mod library;
@@ -35,7 +36,8 @@ mod walk;
 mod watch;
 mod yaml;
 
-pub use check::{Checker, Depth, Failure, Matched, Mismatch, Missing, Options, Times};
+pub use check::{Checker, Matched, Mismatch, Missing, Options, Times};
+pub use failure::Failure;
 pub use indicator::Indicator;
 pub use library::{ReadError, Schemas, SelectError};
 pub use model::{Element, Field, Object, Schema, TimeFormat, Type, Validate, Version};

@@ -1,6 +1,7 @@
 //! What a schema file says, ready to check with.
 
 use std::net::IpAddr;
+use std::ops::Range;
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -206,7 +207,20 @@ impl TimeFormat {
         }
     }
 
-    /// The time that a value says.
+    /// Whether a time that it reads has a year of its own, and not that of the epoch.
+    pub(super) fn has_year(&self) -> bool {
+        let TimeFormat::Strptime(format) = self else { return true };
+        let mut chars = format.chars();
+        while chars.by_ref().any(|c| c == '%') {
+            let letter = chars.find(|c| !matches!(c, '-' | '_' | '0' | '^' | '#' | 'E' | 'O'));
+            if letter.is_some_and(|letter| YEARS.contains(letter)) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The time that a value says. None beyond the years of four digits: it could not be written.
     pub(super) fn read(&self, value: View<'_>) -> Option<Instant> {
         let number = value.number_text();
         let text = match (&number, value.as_str()) {
@@ -214,14 +228,21 @@ impl TimeFormat {
             (None, Some(text)) => text,
             (None, None) => return None,
         };
-        match self {
+        let time = match self {
             TimeFormat::Rfc3339 if number.is_none() => Instant::rfc3339(text).ok(),
             TimeFormat::Rfc3339 => None,
             TimeFormat::Unix(digits) => Instant::by_number(text, *digits),
             TimeFormat::Strptime(format) => Instant::by_format(text, format),
-        }
+        };
+        time.filter(|time| SECONDS.contains(&time.seconds))
     }
 }
+
+/// Conversions of `strptime` that read a year, or a point of time as a whole.
+const YEARS: &str = "cCDFsxyY";
+
+/// From 0000-01-01 to 9999-12-31, in seconds since 1970.
+const SECONDS: Range<i64> = -62_167_219_200..253_402_300_800;
 
 /// What a text must be besides being text.
 #[derive(Debug, Default)]

@@ -2,14 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::check::{Failure, Missing, Options, Times};
+use super::check::{Missing, Options, Times};
+use super::failure::{Failure, Step, pattern_of};
 use super::indicator::{Found, Indicator};
 use super::model::{Element, Field, Object, Schema, Type};
 use super::watch::Watch;
-use crate::jq::{Instant, Json, Kind, View, append_to_path};
-
-/// Bytes of a value in a message.
-const EXCERPT: usize = 60;
+use crate::jq::{Instant, Json, Kind, View};
 
 /// Levels below a value of type `json` that are searched for indicators.
 const INDICATOR_LEVELS: usize = 32;
@@ -24,13 +22,8 @@ pub(super) struct Pass {
     /// The lowest rank so far.
     pub(super) event_time: Option<(u32, Instant)>,
     pub(super) watch: Option<Box<dyn Watch>>,
-}
-
-/// A step on the way to a value.
-#[derive(Debug)]
-pub(super) enum Step {
-    Member(String),
-    Item(usize),
+    /// Goes on behind a failure, and gives it to the watch.
+    is_survey: bool,
 }
 
 /// What a value becomes, if it changes, or why it must not be.
@@ -43,6 +36,7 @@ impl Pass {
         self.trail.clear();
         self.found.clear();
         self.event_time = None;
+        self.is_survey = false;
         if let Some(watch) = &mut self.watch {
             watch.begin();
         }
@@ -56,11 +50,35 @@ impl Pass {
         self.members(&schema.root, event)
     }
 
+    /// Has the watch look at all of an event that does not match: at every failure, and at what is
+    /// beside and behind it.
+    pub(super) fn survey(&mut self, options: Options, schema: &Schema, event: View<'_>) {
+        self.begin(options);
+        self.is_survey = true;
+        if let Err(failure) = self.root(schema, event) {
+            // what was not told of below: the event itself is none
+            self.refuse(failure);
+        }
+    }
+
+    /// Gives a failure to the watch and nothing back in a survey; else gives it back.
+    fn refuse(&mut self, failure: Box<Failure>) -> Option<Box<Failure>> {
+        match &mut self.watch {
+            Some(watch) if self.is_survey => {
+                watch.refused(&failure);
+                None
+            }
+            _ => Some(failure),
+        }
+    }
+
     /// Checks the members of an object, and gives it with those that change.
     fn members(&mut self, object: &Object, value: View<'_>) -> Changed {
         let mut changes: Vec<(usize, Json)> = Vec::new();
         let mut failure = None;
         let (mut at, mut required) = (0, 0);
+        // required fields whose values stand for null
+        let mut blank: Vec<u32> = Vec::new();
         value.for_members(|name, member| {
             let number = at;
             at += 1;
@@ -82,18 +100,28 @@ impl Pass {
             }
             match self.value(&field.element, Some(field), member) {
                 Ok(None) => {}
-                Ok(Some(changed)) => changes.push((number, changed)),
-                Err(found) => failure = Some(found),
+                Ok(Some(mut changed)) => {
+                    if field.required && changed.view().kind() == Kind::Null {
+                        required -= 1;
+                        blank.push(field.number);
+                    }
+                    changes.push((number, changed));
+                }
+                Err(found) => failure = self.refuse(found),
             }
         });
         if let Some(failure) = failure {
             return Err(failure);
         }
-        if required < object.required()
-            && self.options.missing == Missing::Fail
-            && let Some(failure) = missing(object, value, &self.trail)
-        {
-            return Err(Box::new(failure));
+        if required < object.required() && self.options.missing == Missing::Fail {
+            let trail = std::mem::take(&mut self.trail);
+            let mut missing = missing(object, value, &trail, &blank);
+            let first = missing.find_map(|failure| self.refuse(Box::new(failure)));
+            drop(missing);
+            self.trail = trail;
+            if let Some(first) = first {
+                return Err(first);
+            }
         }
         Ok((!changes.is_empty()).then(|| value.with_members(changes, [])))
     }
@@ -115,7 +143,7 @@ impl Pass {
             match self.value(element, None, item) {
                 Ok(None) => {}
                 Ok(Some(changed)) => changes.push((number, changed)),
-                Err(found) => failure = Some(found),
+                Err(found) => failure = self.refuse(found),
             }
         });
         self.trail.pop();
@@ -128,66 +156,64 @@ impl Pass {
     /// Checks a value that is not null; what it becomes, if it changes. `field` is whose it is, if it
     /// is no item of an array.
     fn value(&mut self, element: &Element, field: Option<&Field>, value: View<'_>) -> Changed {
+        match value.as_str() {
+            Some(text) if element.is_embedded => self.embedded(element, field, text, value),
+            _ => self.direct(element, field, value),
+        }
+    }
+
+    /// The same for a value that stands there itself, and not in text.
+    fn direct(&mut self, element: &Element, field: Option<&Field>, value: View<'_>) -> Changed {
         let changed = match &element.kind {
             Type::String => self.string(element, field, value)?,
             Type::Integer(bits) => self.integer(*bits, field, value)?,
             Type::Float => self.float(field, value)?,
             Type::Boolean => self.boolean(field, value)?,
-            Type::Timestamp => self.timestamp(element, field, value)?,
-            Type::Array(_) | Type::Object(_) | Type::Json if element.is_embedded => {
-                return self.embedded(element, field, value);
-            }
-            Type::Array(_) | Type::Object(_) | Type::Json => return self.nested(element, field, value),
-        };
-        if !element.indicators.is_empty() && !matches!(element.kind, Type::Timestamp) {
-            self.scan(&element.indicators, value);
-        }
-        Ok(changed)
-    }
-
-    /// A value whose content is elsewhere: below it.
-    fn nested(&mut self, element: &Element, field: Option<&Field>, value: View<'_>) -> Changed {
-        let (wanted, kind) = match &element.kind {
-            Type::Array(_) => (Kind::Array, "array"),
-            Type::Object(_) => (Kind::Object, "object"),
-            _ => {
+            Type::Timestamp => return self.timestamp(element, field, value),
+            Type::Json => {
                 if !element.indicators.is_empty() {
                     self.scan_below(&element.indicators, value, INDICATOR_LEVELS);
                 }
                 return Ok(None);
             }
+            Type::Array(_) if value.kind() != Kind::Array => {
+                return Err(self.failure(field, "array", value));
+            }
+            Type::Object(_) if value.kind() != Kind::Object => {
+                return Err(self.failure(field, "object", value));
+            }
+            Type::Array(items) => return self.below(field, |pass| pass.items(items, value)),
+            Type::Object(object) => return self.below(field, |pass| pass.members(object, value)),
         };
-        if value.kind() != wanted {
-            return Err(self.failure(field, kind, value));
+        if !element.indicators.is_empty() {
+            self.scan(&element.indicators, value);
         }
-        if let Some(field) = field {
-            self.trail.push(Step::Member(field.name.clone()));
-        }
-        let changed = match &element.kind {
-            Type::Array(items) => self.items(items, value),
-            Type::Object(object) => self.members(object, value),
-            _ => Ok(None),
-        };
-        if field.is_some() {
-            self.trail.pop();
-        }
+        Ok(changed)
+    }
+
+    /// Looks at what is in a field.
+    fn below(&mut self, field: Option<&Field>, look: impl FnOnce(&mut Self) -> Changed) -> Changed {
+        let before = self.trail.len();
+        self.trail.extend(field.map(|field| Step::Member(field.name.clone())));
+        let changed = look(self);
+        self.trail.truncate(before);
         changed
     }
 
-    /// A value that may be JSON in text.
-    fn embedded(&mut self, element: &Element, field: Option<&Field>, value: View<'_>) -> Changed {
-        let Some(text) = value.as_str() else { return self.nested(element, field, value) };
-        if text.trim().is_empty() {
+    /// JSON in text.
+    fn embedded(&mut self, element: &Element, field: Option<&Field>, text: &str, value: View<'_>) -> Changed {
+        let text = text.trim();
+        if text.is_empty() {
             return Ok(Some(Json::null()));
         }
-        let bytes = bytes::Bytes::copy_from_slice(text.trim().as_bytes());
-        let Ok(mut inner) = Json::parse(bytes, self.options.depth.0) else {
+        let bytes = bytes::Bytes::copy_from_slice(text.as_bytes());
+        let Ok(mut inner) = Json::parse(bytes, self.options.depth) else {
             return Err(self.failure(field, &format!("{} as JSON in text", element.kind.name()), value));
         };
         if inner.view().kind() == Kind::Null {
             return Ok(Some(inner));
         }
-        let changed = self.nested(element, field, inner.view())?;
+        let changed = self.direct(element, field, inner.view())?;
         Ok(Some(changed.unwrap_or_else(|| inner.view().to_json())))
     }
 
@@ -224,8 +250,9 @@ impl Pass {
             return Err(self.failure(field, &format!("{name} from {} to {most}", -most - 1), value));
         }
         match value.as_str() {
-            Some("") => Ok(Some(Json::null())),
-            Some(text) => match text.parse::<i64>() {
+            Some(text) if is_blank(text) => Ok(Some(Json::null())),
+            // a sign of either kind and zeros in front are read
+            Some(text) => match text.trim().parse::<i64>() {
                 Ok(number) if within(number) => {
                     self.coerced(field, value);
                     Ok(Some(Json::integer(number)))
@@ -246,15 +273,18 @@ impl Pass {
             };
         }
         match value.as_str() {
-            Some("") => Ok(Some(Json::null())),
-            Some(text) if is_finite(text.trim()) => match Json::number(text.trim()) {
-                Some(number) => {
-                    self.coerced(field, value);
-                    Ok(Some(number))
+            Some(text) if is_blank(text) => Ok(Some(Json::null())),
+            Some(text) => {
+                let number = decimal(text.trim()).filter(|text| is_finite(text));
+                match number.and_then(|text| Json::number(&text)) {
+                    Some(number) => {
+                        self.coerced(field, value);
+                        Ok(Some(number))
+                    }
+                    None => Err(self.failure(field, "float", value)),
                 }
-                None => Err(self.failure(field, "float", value)),
-            },
-            _ => Err(self.failure(field, "float", value)),
+            }
+            None => Err(self.failure(field, "float", value)),
         }
     }
 
@@ -266,7 +296,7 @@ impl Pass {
                 Some(1) => true,
                 _ => return Err(self.failure(field, "boolean", value)),
             },
-            _ => match value.as_str() {
+            _ => match value.as_str().map(str::trim) {
                 Some("") => return Ok(Some(Json::null())),
                 Some("true" | "True" | "TRUE" | "t" | "T" | "1") => true,
                 Some("false" | "False" | "FALSE" | "f" | "F" | "0") => false,
@@ -278,7 +308,7 @@ impl Pass {
     }
 
     fn timestamp(&mut self, element: &Element, field: Option<&Field>, value: View<'_>) -> Changed {
-        if value.as_str() == Some("") {
+        if value.as_str().is_some_and(is_blank) {
             return Ok(Some(Json::null()));
         }
         let Some(time) = element.times.iter().find_map(|format| format.read(value)) else {
@@ -325,67 +355,74 @@ impl Pass {
     }
 
     fn failure(&self, field: Option<&Field>, expected: &str, got: View<'_>) -> Box<Failure> {
-        let got = match got.kind() {
-            Kind::Null => "null".to_owned(),
-            Kind::Boolean(value) => value.to_string(),
-            kind => format!("the {} {}", kind.name(), got.excerpt(EXCERPT)),
-        };
-        let path = text_of(&self.trail, field.map(|field| &*field.name));
-        Box::new(Failure { path, expected: expected.to_owned(), got, is_missing: false })
+        Box::new(Failure::of(&self.trail, field.map(|field| &*field.name), expected, got))
     }
 }
 
-/// The first required field that an object lacks, or has as null.
-pub(super) fn missing(object: &Object, value: View<'_>, trail: &[Step]) -> Option<Failure> {
-    let is_missing = |field: &&Field| {
-        field.required && value.member(&field.name, |member| member.kind() == Kind::Null).unwrap_or(true)
-    };
-    let field = object.fields().iter().find(is_missing)?;
-    Some(Failure {
-        path: text_of(trail, Some(&field.name)),
-        expected: format!("{} (required)", field.element.kind.name()),
-        got: value.member(&field.name, |_| "null").unwrap_or("nothing").to_owned(),
-        is_missing: true,
+/// The required fields that an object lacks, or has as null, or as one of the values that stand for
+/// null, in the order of the schema.
+pub(super) fn missing<'m>(
+    object: &'m Object,
+    value: View<'m>,
+    trail: &'m [Step],
+    blank: &'m [u32],
+) -> impl Iterator<Item = Failure> + 'm {
+    let required = object.fields().iter().filter(|field| field.required);
+    required.filter_map(move |field| {
+        let kind = field.element.kind.name();
+        let failed = |got: Option<View<'_>>| Failure::missing(trail, &field.name, kind, got);
+        let found = value.member(&field.name, |member| {
+            let is_there = member.kind() != Kind::Null && !blank.contains(&field.number);
+            (!is_there).then(|| failed(Some(member)))
+        });
+        found.unwrap_or_else(|| Some(failed(None)))
     })
 }
 
-/// The path of a member of what a trail leads to.
-fn text_of(trail: &[Step], name: Option<&str>) -> String {
-    path_of(trail, name, |path, number| path.push_str(&format!("[{number}]")))
+fn is_blank(text: &str) -> bool {
+    text.trim().is_empty()
 }
 
-/// The same for all items of an array.
-fn pattern_of(trail: &[Step], name: Option<&str>) -> String {
-    path_of(trail, name, |path, _| path.push_str("[]"))
-}
-
-fn path_of(trail: &[Step], name: Option<&str>, append_item: impl Fn(&mut String, usize)) -> String {
-    let mut path = String::new();
-    for step in trail {
-        match step {
-            Step::Member(name) => append_to_path(&mut path, name),
-            Step::Item(number) => append_item(&mut path, *number),
-        }
-    }
-    if let Some(name) = name {
-        append_to_path(&mut path, name);
-    }
-    if path.is_empty() || path.starts_with('[') {
-        path.insert(0, '.');
-    }
-    path
-}
-
-/// `2024-01-02T03:04:05Z`, with any fraction: written as it would be written here.
-fn is_plain_utc(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let fraction = match bytes {
-        [_, .., b'Z'] if bytes.len() == 20 => true,
-        [.., b'Z'] if bytes.len() > 21 => {
-            bytes[19] == b'.' && bytes[20..bytes.len() - 1].iter().all(u8::is_ascii_digit)
-        }
-        _ => false,
+/// A decimal number as JSON writes it: without `+` and zeros in front, and with digits on both sides
+/// of the point. The digits stay as they are.
+fn decimal(text: &str) -> Option<String> {
+    let is_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let (sign, unsigned) = match text.strip_prefix('-') {
+        Some(rest) => ("-", rest),
+        None => ("", text.strip_prefix('+').unwrap_or(text)),
     };
+    let (mantissa, exponent) = match unsigned.find(['e', 'E']) {
+        Some(at) => unsigned.split_at(at),
+        None => (unsigned, ""),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let power = exponent.get(1..).unwrap_or_default();
+    let power = power.strip_prefix(['+', '-']).unwrap_or(power);
+    let is_number = is_digits(whole)
+        && is_digits(fraction)
+        && !(whole.is_empty() && fraction.is_empty())
+        && is_digits(power)
+        && exponent.is_empty() == power.is_empty();
+    let whole = whole.trim_start_matches('0');
+    let whole = if whole.is_empty() { "0" } else { whole };
+    let point = if fraction.is_empty() { "" } else { "." };
+    is_number.then(|| format!("{sign}{whole}{point}{fraction}{exponent}"))
+}
+
+/// `2024-01-02T03:04:05Z`, with any fraction: written as it would be written here. The second 60 and
+/// the hour 24 are times of the next minute and day, and are written so.
+fn is_plain_utc(text: &str) -> bool {
+    let Some((seconds, rest)) = text.split_at_checked(19) else { return false };
+    let is_date = seconds.bytes().zip(*b"dddd-dd-ddTdd:dd:dd").all(|(byte, wanted)| match wanted {
+        b'd' => byte.is_ascii_digit(),
+        mark => byte == mark,
+    });
+    let fraction = rest.strip_suffix('Z');
+    let is_fraction = fraction.is_some_and(|fraction| {
+        let digits = fraction.strip_prefix('.');
+        fraction.is_empty()
+            || digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+    });
     // that the rest is a time has been seen already
-    fraction && bytes[10] == b'T'
+    is_date && is_fraction && &seconds[17..] < "60" && &seconds[11..13] < "24"
 }

@@ -3,12 +3,13 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use super::check::Failure;
+use super::failure::Failure;
 use super::model::Schema;
 use crate::jq::View;
 
 /// Looks on while a [`Checker`](super::Checker) works. What it is told since `begin` holds for the
-/// event if `matched` or `failed` follows.
+/// event if `matched` or `failed` follows. An event that does not match the only schema there is is
+/// looked at once more, all of it.
 pub trait Watch: Debug {
     /// The event is held against a schema, from the start.
     fn begin(&mut self);
@@ -20,6 +21,8 @@ pub trait Watch: Debug {
     fn coerced(&mut self, path: &str, value: View<'_>);
     /// The event matches.
     fn matched(&mut self, schema: &Arc<Schema>);
-    /// The event matches no schema.
-    fn failed(&mut self, failures: &[(Arc<Schema>, Failure)]);
+    /// Something keeps the event from matching.
+    fn refused(&mut self, failure: &Failure);
+    /// The event does not match the only schema; it was told why before.
+    fn failed(&mut self, schema: &Arc<Schema>);
 }

@@ -4,6 +4,7 @@
 //! document of aliases to aliases takes no more memory than its text; how often it is *walked* is
 //! bounded where it is walked.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
@@ -15,6 +16,9 @@ const DEPTH: usize = 100;
 
 /// Nodes of a document.
 const NODES: usize = 200_000;
+
+/// Bytes of a key. Keys are compared and shown, also those of aliases, each time they are met.
+const KEY_BYTES: usize = 1000;
 
 /// Something in a YAML document.
 #[derive(Debug)]
@@ -28,7 +32,7 @@ pub(super) struct Node {
 pub(super) enum Kind {
     /// Text; `plain` if it stands without quotes, and so may be a number, a boolean or null.
     Scalar {
-        text: String,
+        text: Rc<str>,
         plain: bool,
     },
     List(Vec<Rc<Node>>),
@@ -38,7 +42,7 @@ pub(super) enum Kind {
 
 #[derive(Debug, Clone)]
 pub(super) struct Member {
-    pub(super) key: String,
+    pub(super) key: Rc<str>,
     pub(super) key_span: Range<usize>,
     pub(super) value: Rc<Node>,
 }
@@ -85,16 +89,26 @@ pub(super) fn parse(text: &str) -> Result<Rc<Node>, YamlError> {
     reader.document()
 }
 
+/// The beginning of a text, for a message: of its first line at the most.
+pub(super) fn clip(text: &str) -> String {
+    let end = text.char_indices().nth(60).map_or(text.len(), |(at, _)| at);
+    let end = text[..end].find('\n').unwrap_or(end);
+    if end < text.len() { format!("{}…", &text[..end]) } else { text.to_owned() }
+}
+
 /// Where lines begin.
 struct Lines<'a> {
     text: &'a str,
     starts: Vec<usize>,
+    /// The place that was asked for last: its line, its character in the line, and its byte. The next
+    /// one is near, and a file may be one line.
+    last: Cell<(usize, usize, usize)>,
 }
 
 impl<'a> Lines<'a> {
     fn of(text: &'a str) -> Self {
         let starts = std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1));
-        Lines { text, starts: starts.collect() }
+        Lines { text, starts: starts.collect(), last: Cell::new((0, 0, 0)) }
     }
 
     /// The byte of a place. The parser counts lines from 1, and characters of a line from 0.
@@ -102,8 +116,27 @@ impl<'a> Lines<'a> {
         let line = marker.line().saturating_sub(1);
         let Some(start) = self.starts.get(line) else { return self.text.len() };
         let end = self.starts.get(line + 1).copied().unwrap_or(self.text.len());
-        let line = self.text.get(*start..end).unwrap_or_default();
-        start + line.char_indices().nth(marker.col()).map_or(line.len(), |(at, _)| at)
+        let (known, column, byte) = match self.last.get() {
+            (known, column, byte) if known == line => (known, column, byte),
+            _ => (line, 0, *start),
+        };
+        let byte = match marker.col().checked_sub(column) {
+            Some(more) => {
+                let rest = self.text.get(byte..end).unwrap_or_default();
+                match rest.char_indices().nth(more) {
+                    Some((at, _)) => byte + at,
+                    // behind the end of the line, where no column is remembered
+                    None => return byte + rest.len(),
+                }
+            }
+            None => {
+                let before = self.text.get(*start..byte).unwrap_or_default();
+                let back = column - marker.col();
+                start + before.char_indices().rev().nth(back - 1).map_or(0, |(at, _)| at)
+            }
+        };
+        self.last.set((known, marker.col(), byte));
+        byte
     }
 
     /// The bytes of a span, of its first line at the most.
@@ -172,6 +205,8 @@ impl<'a> Reader<'a> {
         if levels == 0 {
             return Err(self.error(span, format!("the file is nested deeper than {DEPTH} levels"), None));
         }
+        // before what is inside: places are looked for from the last one on
+        let place = self.lines.bytes(span);
         let (kind, anchor) = match event {
             Event::Alias(anchor) => {
                 let known = self.anchors.get(&anchor).cloned();
@@ -179,7 +214,7 @@ impl<'a> Reader<'a> {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && tag.is_none_or(|tag| tag.suffix != "str");
-                (Kind::Scalar { text: text.into_owned(), plain }, anchor)
+                (Kind::Scalar { text: text.into(), plain }, anchor)
             }
             Event::SequenceStart(anchor, _) => {
                 let mut items = Vec::new();
@@ -194,7 +229,7 @@ impl<'a> Reader<'a> {
             Event::MappingStart(anchor, _) => (Kind::Map(self.map(levels)?), anchor),
             _ => return Err(self.error(span, "this is no value", None)),
         };
-        let node = Rc::new(Node { span: self.lines.bytes(span), kind });
+        let node = Rc::new(Node { span: place, kind });
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
         }
@@ -206,9 +241,12 @@ impl<'a> Reader<'a> {
         let mut merged: Vec<Member> = Vec::new();
         let mut known = std::collections::HashSet::new();
         loop {
-            let (key, key_span) = match self.next()? {
+            let (key, key_span, key_place) = match self.next()? {
                 (Event::MappingEnd, _) => break,
-                (event, span) => (self.node(event, &span, levels - 1)?, span),
+                (event, span) => {
+                    let place = self.lines.bytes(&span);
+                    (self.node(event, &span, levels - 1)?, span, place)
+                }
             };
             let (event, span) = self.next()?;
             let value = self.node(event, &span, levels - 1)?;
@@ -219,7 +257,11 @@ impl<'a> Reader<'a> {
                     None,
                 ));
             };
-            if *plain && text == "<<" {
+            if text.len() > KEY_BYTES {
+                let message = format!("a key is longer than {KEY_BYTES} bytes");
+                return Err(self.error(&key_span, message, None));
+            }
+            if *plain && &**text == "<<" {
                 let sources: Vec<&Rc<Node>> = match &value.kind {
                     Kind::List(items) => items.iter().collect(),
                     _ => vec![&value],
@@ -245,10 +287,10 @@ impl<'a> Reader<'a> {
                 continue;
             }
             if !known.insert(text.clone()) {
-                let message = format!("the key `{text}` is written twice");
+                let message = format!("the key `{}` is written twice", clip(text));
                 return Err(self.error(&key_span, message, Some("keep one of them")));
             }
-            members.push(Member { key: text.clone(), key_span: self.lines.bytes(&key_span), value });
+            members.push(Member { key: text.clone(), key_span: key_place, value });
         }
         // what is written in the map itself wins, then what is merged first
         merged.retain(|member| known.insert(member.key.clone()));
@@ -263,7 +305,7 @@ mod tests {
 
     fn shown(node: &Node) -> String {
         match &node.kind {
-            Kind::Scalar { text, plain: true } => text.clone(),
+            Kind::Scalar { text, plain: true } => (**text).to_owned(),
             Kind::Scalar { text, .. } => format!("{text:?}"),
             Kind::List(items) => {
                 format!("[{}]", items.iter().map(|item| shown(item)).collect::<Vec<_>>().join(","))
@@ -324,6 +366,22 @@ mod tests {
     }
 
     #[test]
+    fn one_long_line_is_read_in_one_go() {
+        for key in ["a", "é"] {
+            let item = format!("{{\"{key}\": [1, 'two', three], b: {{c: , d: e}}}}");
+            let text = format!("[{}]", vec![&*item; 15_000].join(","));
+            let begin = std::time::Instant::now();
+            let node = parse(&text).unwrap();
+            // from the beginning of the line each time it would be minutes
+            assert!(begin.elapsed().as_secs() < 20, "{:?}", begin.elapsed());
+            let Kind::List(items) = &node.kind else { panic!() };
+            let Kind::Map(members) = &items[14_999].kind else { panic!() };
+            assert_eq!(text.get(members[0].key_span.clone()).unwrap(), format!("\"{key}\""));
+            assert_eq!(&text[members[1].key_span.clone()], "b");
+        }
+    }
+
+    #[test]
     fn hostile_documents_end_soon() {
         for text in ["[".repeat(1 << 16), "{a: ".repeat(1 << 12), "- ".repeat(1 << 14), "? ".repeat(1 << 12)]
         {
@@ -336,5 +394,7 @@ mod tests {
         let laughs: String =
             (1..40).map(|n| format!("a{n}: &a{n} [{}]\n", format!("*a{},", n - 1).repeat(9))).collect();
         assert!(parse(&format!("a0: &a0 [x]\n{laughs}")).is_ok());
+        let long = format!("{}: 1\n? {}\n: 1", "k".repeat(900), "k".repeat(KEY_BYTES + 1));
+        assert!(parse(&long).unwrap_err().message.contains("longer than"));
     }
 }

@@ -40,6 +40,9 @@ fn values_are_coerced_or_refused() {
         ("int", "2147483648", "! .f: expected int from -2147483648 to 2147483647, got the number 2147483648"),
         ("int", "\"-5\"", "-5"),
         ("int", "\"\"", "null"),
+        ("int", "\" +007 \"", "7"),
+        ("int", "\" \"", "null"),
+        ("int", "\"5.\"", "! .f: expected int, got the string \"5.\""),
         ("int", "\"x\"", "! .f: expected int, got the string \"x\""),
         ("int", "1.0", "! .f: expected int, got the number 1.0"),
         ("int", "true", "! .f: expected int, got true"),
@@ -56,6 +59,16 @@ fn values_are_coerced_or_refused() {
         ("float", "12345678901234567890", "12345678901234567890"),
         ("float", "\"1.50\"", "1.50"),
         ("float", "1e999", "! .f: expected float that 64 bits hold, got the number 1e999"),
+        ("float", "\".5\"", "0.5"),
+        ("float", "\"5.\"", "5"),
+        ("float", "\" +5 \"", "5"),
+        ("float", "\"-00.50\"", "-0.50"),
+        ("float", "\"-.5e+3\"", "-0.5e+3"),
+        ("float", "\"\\t\"", "null"),
+        ("float", "\".\"", "! .f: expected float, got the string \".\""),
+        ("float", "\"1e\"", "! .f: expected float, got the string \"1e\""),
+        ("float", "\"--1\"", "! .f: expected float, got the string \"--1\""),
+        ("float", "\"1e999\"", "! .f: expected float, got the string \"1e999\""),
         ("float", "\"NaN\"", "! .f: expected float, got the string \"NaN\""),
         ("boolean", "false", "false"),
         ("boolean", "1", "true"),
@@ -94,6 +107,22 @@ fn values_are_coerced_or_refused() {
             "1704164645",
             "! .f: expected timestamp as `rfc3339`, got the number 1704164645",
         ),
+        (
+            "{type: timestamp, timeFormat: rfc3339}",
+            "\"2016-12-31T23:59:60.5Z\"",
+            "\"2017-01-01T00:00:00.500Z\"",
+        ),
+        (
+            "{type: timestamp, timeFormat: rfc3339}",
+            "\"0000-01-01T00:00:00+01:00\"",
+            "! .f: expected timestamp as `rfc3339`, got the string \"0000-01-01T00:00:00+01:00\"",
+        ),
+        (
+            "{type: timestamp, timeFormat: '%Y-%m-%d %z'}",
+            "\"9999-12-31 -2400\"",
+            "! .f: expected timestamp as `%Y-%m-%d %z`, got the string \"9999-12-31 -2400\"",
+        ),
+        ("{type: timestamp, timeFormat: unix}", "\" \"", "null"),
         ("{type: timestamp, timeFormats: [rfc3339, unix]}", "1704164645", "\"2024-01-02T03:04:05Z\""),
         ("{type: timestamp, timeFormat: unix_ms}", "\"1704164645678\"", "\"2024-01-02T03:04:05.678Z\""),
         (
@@ -197,7 +226,7 @@ fn the_first_schema_of_the_list_wins_whatever_came_before() {
             Arc::new(Schema::read(Path::new("x.yml"), text).unwrap().0)
         })
         .collect();
-    let mut checker = Checker::new(schemas, Options::default());
+    let mut checker = Checker::new(schemas, Options { reasons: true, ..Options::default() });
     let of = |checker: &mut Checker, event: &str| {
         let mut event = json(event);
         let matched = checker.check(&mut event).map_err(|error| error.to_string())?;
@@ -218,6 +247,46 @@ fn the_first_schema_of_the_list_wins_whatever_came_before() {
         of(&mut checker, "{}").unwrap_err(),
         "the event matches none of 3 schemas\nA: .a: expected int (required), got nothing\nB: .b: expected int (required), got nothing\nC: .b: expected int (required), got nothing"
     );
+}
+
+#[test]
+fn the_reason_is_the_same_whatever_came_before() {
+    let schemas: Vec<_> = [
+        ("A", "{name: a, required: true, type: int}, {name: x, type: int}"),
+        ("B", "{name: b, required: true, type: int}"),
+    ]
+    .iter()
+    .map(|(name, fields)| {
+        let text = format!("schema: {name}\nfields: [{fields}]\n");
+        Arc::new(Schema::read(Path::new("x.yml"), text).unwrap().0)
+    })
+    .collect();
+    let mut checker = Checker::new(schemas, Options { reasons: true, ..Options::default() });
+    let mut reason = || checker.check(&mut json(r#"{"b":1,"x":"no"}"#)).unwrap().reason().unwrap();
+    // A is tried first at first, and then its required fields are looked for alone
+    for _ in 0..3 {
+        assert_eq!(reason(), "not A: .x: expected int, got the string \"no\"");
+    }
+}
+
+#[test]
+fn required_values_that_become_null_are_missing() {
+    for (kind, value, got) in [
+        ("type: timestamp, timeFormat: rfc3339", "\"\"", "the string \"\""),
+        ("type: int", "\" \"", "the string \" \""),
+        ("type: float", "\"\"", "the string \"\""),
+        ("type: boolean", "\"\"", "the string \"\""),
+        ("type: json, isEmbeddedJSON: true", "\"null\"", "the string \"null\""),
+        ("type: json, isEmbeddedJSON: true", "\" \"", "the string \" \""),
+    ] {
+        let schema = schema(&format!("  - {{name: f, required: true, {kind}}}\n"));
+        let mut checker = Checker::new(vec![schema.clone()], Options::default());
+        let event = format!("{{\"f\":{value}}}");
+        let name = schema.root().get("f").unwrap().element.kind.name();
+        assert_eq!(checked(&mut checker, &event), format!("! .f: expected {name} (required), got {got}"));
+        let mut loose = Checker::new(vec![schema], Options { missing: Missing::Keep, ..Options::default() });
+        assert_eq!(checked(&mut loose, &event), "{\"f\":null}");
+    }
 }
 
 #[test]

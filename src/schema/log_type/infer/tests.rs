@@ -6,6 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::schema::log_type::drift::Comparison;
 use crate::schema::log_type::{Checker, Options, Schema};
 
 fn json(text: &str) -> Json {
@@ -68,7 +69,6 @@ fields:
     element:
       type: string
   - name: raw
-    required: true
     type: json
     isEmbeddedJSON: true
   - name: seen_at
@@ -80,7 +80,7 @@ fields:
     type: bigint
   - name: odd
     required: true
-    type: string
+    type: json
   - name: none
     type: json
   - name: "yes"
@@ -175,11 +175,16 @@ proptest! {
                 Err(errors) => panic!("{}", errors[0].render(false)),
             };
             prop_assert!(warnings.is_empty(), "{}", yaml);
-            let mut checker = Checker::new(vec![Arc::new(schema)], Options::default());
+            let schema = Arc::new(schema);
+            let mut checker = Checker::new(vec![schema.clone()], Options::default());
+            let mut comparison = Comparison::new(schema);
             for text in &texts {
                 let result = checker.check(&mut json(text)).map(|_| ()).map_err(|error| error.to_string());
                 prop_assert!(result.is_ok(), "{:?}\n{}\n{}", result, text, yaml);
+                comparison.add(&mut json(text));
             }
+            let report = comparison.finish();
+            prop_assert!(report.findings.is_empty(), "{:?}\n{}", report, yaml);
         }
     }
 }

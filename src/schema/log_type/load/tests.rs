@@ -5,7 +5,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
-use crate::schema::log_type::{Checker, Options, Type};
+use crate::schema::log_type::{Checker, Options, TimeFormat, Type, Version};
 
 fn read(text: &str) -> Schema {
     match Schema::read(Path::new("My.Log.yml"), text.to_owned()) {
@@ -52,6 +52,106 @@ fn aliases_of_aliases_end_at_the_bound_of_fields() {
     text.push_str("fields:\n  - {name: all, type: ref, target: l29}\n");
     let errors = Schema::read(Path::new("x.yml"), text).unwrap_err();
     assert!(errors.len() <= 100);
+}
+
+#[test]
+fn what_aliases_stand_for_is_paid_for() {
+    let long = "x".repeat(100_000);
+    let list = vec!["'some word'"; 2000].join(", ");
+    let many = |item: &str| {
+        format!("fields:\n{}", (0..15_000).map(|n| item.replace('#', &n.to_string())).collect::<String>())
+    };
+    for (text, is_good) in [
+        (
+            format!("definitions: {{d: &d {long}}}\n") + &many("- {name: f#, type: int, description: *d}\n"),
+            false,
+        ),
+        (
+            format!("definitions: {{d: &v {{allow: [{list}]}}}}\n")
+                + &many("- {name: f#, type: string, validate: *v}\n"),
+            false,
+        ),
+        (
+            format!("definitions: {{d: &v [{}]}}\n", vec!["ip"; 5000].join(", "))
+                + &many("- {name: f#, type: string, indicators: *v}\n"),
+            false,
+        ),
+        (
+            format!("definitions: {{d: &v [{}]}}\n", vec!["'%Y'"; 5000].join(", "))
+                + &many("- {name: f#, type: timestamp, timeFormats: *v}\n"),
+            false,
+        ),
+        (
+            format!("definitions: {{d: &v {{type: string, unknown_key: {long}}}}}\n")
+                + &many("- {name: f#, type: ref, target: d}\n"),
+            true,
+        ),
+        (many("- {name: f#, type: int, description: as short as they are}\n"), true),
+    ] {
+        let begin = std::time::Instant::now();
+        let result = Schema::read(Path::new("x.yml"), text);
+        assert!(begin.elapsed().as_secs() < 20, "{:?}", begin.elapsed());
+        match result {
+            Ok((schema, _)) => assert!(is_good && schema.len() == 15_000),
+            Err(errors) => {
+                assert!(!is_good);
+                assert_eq!(errors.len(), 1, "{}", errors[0].message);
+                assert!(errors[0].message.contains("with what its aliases"), "{}", errors[0].message);
+            }
+        }
+    }
+}
+
+#[test]
+fn warnings_do_not_push_errors_out() {
+    let mut text = String::from("fields:\n");
+    for n in 0..200 {
+        text.push_str(&format!("- {{name: f{n}, type: int, quite_unknown: 1}}\n"));
+    }
+    let (_, warnings) = Schema::read(Path::new("x.yml"), text.clone()).unwrap();
+    assert_eq!(warnings.len(), TOLD);
+    text.push_str("- {name: last, type: sting}\n");
+    let errors = Schema::read(Path::new("x.yml"), text).unwrap_err();
+    assert_eq!(errors.len(), TOLD + 1);
+    assert!(errors[TOLD].message.contains("sting"));
+}
+
+#[test]
+fn a_key_without_a_value_is_not_there() {
+    let schema = read(
+        "schema: ~\ndescription:\nfields:\n- {name: a, type: timestamp, timeFormat: ~, timeFormats: [unix], isEventTime: ~}\n\
+         - {name: b, type: string, indicators: , validate: ~, description: , required: ~}\n\
+         - {name: c, type: string, validate: {allow: , ip: }}\n",
+    );
+    let field = |name: &str| schema.root().get(name).unwrap();
+    assert_eq!((schema.name(), field("a").element.event_time), ("My.Log", None));
+    assert!(field("b").element.indicators.is_empty() && field("b").element.validate.is_none());
+    assert!(field("c").element.validate.as_ref().unwrap().refuse("anything").is_none());
+    let errors = Schema::read(
+        Path::new("x.yml"),
+        "fields:\n- {name: ~, type: int}\n- {name: 'null', type: ~}\n".to_owned(),
+    );
+    let errors: Vec<_> = errors.unwrap_err().into_iter().map(|error| error.message).collect();
+    assert_eq!(errors, ["the field has no `name`", "there is no `type`"]);
+}
+
+#[test]
+fn a_time_has_a_year() {
+    for (format, is_good) in [
+        ("%b %d %H:%M:%S", false),
+        ("%T", false),
+        ("%%Y", false),
+        ("%-y", true),
+        ("%F %T", true),
+        ("%s", true),
+        ("%c", true),
+    ] {
+        let text = format!("fields:\n- {{name: a, type: timestamp, timeFormat: '{format}'}}\n");
+        match Schema::read(Path::new("x.yml"), text) {
+            Ok(_) => assert!(is_good, "{format}"),
+            Err(errors) => assert!(!is_good && errors[0].message.ends_with("has no year"), "{format}"),
+        }
+    }
 }
 
 /// A schema with something of everything.
