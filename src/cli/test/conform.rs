@@ -100,13 +100,11 @@ impl AsOcsf {
                     Err(found) => return error("ocsf_schema", found.to_string(), RELATIVE.to_owned()),
                 }
             }
-            (None, Some(version)) => match ocsf::Schema::built_in(version) {
-                Some(schema) => schema,
-                None => {
-                    let known = ocsf::Schema::built_in_versions().join("\", \"");
-                    let message = format!("OCSF {version} is not built in");
-                    let help = format!("write one of \"{known}\", or name its file in `ocsf_schema`");
-                    return error(option, message, help);
+            (None, Some(version)) => match ocsf::Schema::known(version) {
+                Ok(schema) => schema,
+                Err(message) => {
+                    let help = "write one of these, or name a compiled schema in `ocsf_schema`";
+                    return error(option, message, help.to_owned());
                 }
             },
         };
