@@ -1,6 +1,5 @@
 //! `jaquard jq`.
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::io::{IsTerminal as _, Read, Write as _};
 use std::path::{Path, PathBuf};
@@ -12,11 +11,12 @@ use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
 use super::ocsf::Validators;
+use super::terminal::visible;
 use super::watch::{Watch, clear_screen};
-use super::{exit, print, print_diagnostics, wants_colour};
-use crate::config::{Diagnostic, SourceFile};
+use super::{described, exit, print, print_diagnostics, wants_colour};
+use crate::config::SourceFile;
 use crate::event::{Derivation, Event, Meta, Origin, Payload, Place, TextHash, json};
-use crate::jq::{self, CompileError, Engine, Json, Limits, Position, Runner, WriteLimits};
+use crate::jq::{self, Engine, Json, Limits, Position, Runner, WriteLimits};
 use crate::sink::append_pretty;
 use crate::source::framing::Framer;
 
@@ -384,47 +384,5 @@ impl Session<'_> {
         let before = line.chars().take(at.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' });
         let before: String = before.collect();
         format!("{:margin$} |\n{} | {shown}\n{:margin$} | {before}^\n", "", at.line, "")
-    }
-}
-
-/// The errors of a program, each where it stands: in the program or in one of its modules.
-pub(super) fn described(main: &Arc<SourceFile>, errors: Vec<CompileError>) -> Vec<Diagnostic> {
-    let describe = |error: CompileError| {
-        let file = if error.file == jq::MAIN {
-            main.clone()
-        } else {
-            SourceFile::new(Path::new(&error.file), error.text)
-        };
-        Diagnostic::error(&file, error.span, error.message).help(error.help)
-    };
-    errors.into_iter().map(describe).collect()
-}
-
-/// A text as a terminal may have it: control characters stand as `\u001b`, so that no event moves its
-/// cursor or paints it. Ends of lines and tabs stay.
-pub(super) fn visible(text: &str) -> Cow<'_, str> {
-    let is_hidden = |c: char| c.is_control() && c != '\n' && c != '\t';
-    if !text.contains(is_hidden) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if is_hidden(c) {
-            shown += &format!("\\u{:04x}", u32::from(c));
-        } else {
-            shown.push(c);
-        }
-    }
-    Cow::Owned(shown)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn control_characters_are_seen_and_do_nothing() {
-        assert_eq!(visible("\u{1b}[31ma\u{9b}b\r\u{7f}\n\tc"), "\\u001b[31ma\\u009bb\\u000d\\u007f\n\tc");
-        assert!(matches!(visible("plain é\n"), Cow::Borrowed(_)));
     }
 }

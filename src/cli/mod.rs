@@ -17,6 +17,7 @@ mod record;
 mod run;
 mod schema;
 mod state;
+mod terminal;
 mod test;
 mod validate;
 mod watch;
@@ -24,10 +25,12 @@ mod watch;
 use std::io::{IsTerminal as _, Write as _};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{Diagnostic, OutsideMode, Severity};
+use crate::config::{Diagnostic, OutsideMode, Severity, SourceFile};
+use crate::jq::{CompileError, MAIN};
 use crate::topology::{LoadError, Pipeline, load};
 
 pub use components::reference_pages;
@@ -211,6 +214,19 @@ fn load_one(file: &Path, mode: OutsideMode, once: bool) -> Result<Pipeline, usiz
             Err(errors.max(1))
         }
     }
+}
+
+/// The errors of a program, each where it stands: in the program or in one of its modules.
+fn described(main: &Arc<SourceFile>, errors: Vec<CompileError>) -> Vec<Diagnostic> {
+    let describe = |error: CompileError| {
+        let file = if error.file == MAIN {
+            main.clone()
+        } else {
+            SourceFile::new(Path::new(&error.file), error.text)
+        };
+        Diagnostic::error(&file, error.span, error.message).help(error.help)
+    };
+    errors.into_iter().map(describe).collect()
 }
 
 fn print_diagnostics(diagnostics: &[Diagnostic]) {

@@ -25,7 +25,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use clap::Args;
 
-use super::jq::visible;
+use super::terminal::visible;
 use super::{exit, print, print_diagnostics};
 use crate::config::{Diagnostic, schema_of};
 use crate::jq::{Coverage, Runner};

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::file::TestFile;
 use super::inputs::Inputs;
-use crate::cli::jq::described;
+use crate::cli::described;
 use crate::config::{Diagnostic, SourceFile};
 use crate::event::json::Problem;
 use crate::event::{Meta, Payload};
