@@ -52,3 +52,28 @@ fn the_samples_are_wide() {
     let atlassian = types("atlassian/samples/organization_events.ndjson", "/attributes/action");
     assert!(atlassian.len() >= 60, "{}", atlassian.len());
 }
+
+/// All but those with members of a wrong type, which are there on purpose.
+#[test]
+fn the_samples_are_of_their_log_types() {
+    let streams = [
+        ("MongoDB.OrganizationEvent", "mongodb_atlas/samples/organization_events", 0),
+        ("MongoDB.ProjectEvent", "mongodb_atlas/samples/project_events", 0),
+        ("MongoDB.AccessHistory", "mongodb_atlas/samples/access_history", 0),
+        ("MongoDB.AuditingConfig", "mongodb_atlas/samples/auditing_config", 1),
+        ("Atlassian.Audit", "atlassian/samples/organization_events", 2),
+    ];
+    for (name, samples, odd) in streams {
+        let space = Workspace::new();
+        let pipeline = format!(
+            "data_dir = \"state\"\n[sources.in]\ntype = \"stdin\"\n[transforms.typed]\ntype = \"schema\"\n\
+             inputs = [\"in\"]\nschemas = [\"{name}\"]\noutput = \"panther\"\n\
+             [sinks.out]\ntype = \"blackhole\"\ninputs = [\"typed\"]\n"
+        );
+        space.write("p.toml", pipeline);
+        let events = fs::read(repository().join(format!("transforms/{samples}.ndjson"))).unwrap();
+        let finished = space.run_with_input(&["run", "p.toml"], events).expect_code(0);
+        assert!(finished.ledger("in", "read") > odd, "{name}: {}", finished.stderr);
+        assert_eq!(finished.ledger("in", "dead_lettered"), odd, "{name}: {}", finished.stderr);
+    }
+}
