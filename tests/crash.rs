@@ -221,3 +221,19 @@ fn foreign_bytes_are_never_cut() {
     assert_eq!(all.matches("somebody's file").count(), 1000);
     assert_eq!(all.lines().count(), 1100);
 }
+
+/// The first moments of a `data_dir`: a kill there must not leave a state that no run can open.
+#[test]
+fn a_kill_while_the_state_is_made_leaves_nothing_in_the_way() {
+    let space = Workspace::new();
+    space.write("in.ndjson", "{\"n\":1}\n");
+    space.write(
+        "p.toml",
+        "data_dir = \"state\"\n[sources.in]\ntype = \"file\"\npaths = [\"in.ndjson\"]\n\
+         [sinks.out]\ntype = \"file\"\ninputs = [\"in\"]\npath = 'out.ndjson'\n",
+    );
+    let killed = space.command(&["run", "p.toml"]).env("JAQUARD_TESTKIT", "state.begun").status().unwrap();
+    assert!(!killed.success());
+    space.run(&["run", "p.toml"]).expect_code(0);
+    assert_eq!(space.lines("out.ndjson"), ["{\"n\":1}"]);
+}

@@ -57,8 +57,29 @@ impl Store {
     /// Opens or creates the store in a folder.
     pub fn open(folder: &Path) -> Result<Self, StateError> {
         let path = folder.join("state.redb");
-        let database = Self::builder().create(&path);
+        if !path.exists() {
+            Self::begin(folder, &path).map_err(|message| StateError {
+                action: "cannot begin the state in",
+                path: path.clone(),
+                message,
+            })?;
+        }
+        let database = Self::builder().open(&path);
         Self::opened(database, path)
+    }
+
+    /// Makes an empty store. It takes several writes until a store can be opened, and a kill may come in
+    /// between: so it gets its name when it is whole.
+    fn begin(folder: &Path, path: &Path) -> Result<(), String> {
+        let unfinished = folder.join("state.redb.new");
+        match std::fs::remove_file(&unfinished) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.to_string()),
+            _ => {}
+        }
+        drop(Self::builder().create(&unfinished).map_err(|error| error.to_string())?);
+        crate::testkit::crash_point("state.begun");
+        let named = std::fs::rename(&unfinished, path).and_then(|()| std::fs::File::open(folder)?.sync_all());
+        named.map_err(|error| error.to_string())
     }
 
     /// Opens a store on storage of the caller's, for tests.
@@ -198,6 +219,18 @@ impl Journal {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    /// What a kill leaves while a store is being made.
+    #[test]
+    fn a_store_that_was_never_finished_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("state.redb.new"), [0; 4096]).unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.commit(&[(Arc::from("a"), "k".to_owned(), Some(json!(1)))]).unwrap();
+        drop(store);
+        assert!(!folder.path().join("state.redb.new").exists());
+        assert_eq!(Store::open(folder.path()).unwrap().rows("a").unwrap(), [("k".to_owned(), json!(1))]);
+    }
 
     #[test]
     fn rows_come_back_by_component() {
