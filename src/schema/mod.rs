@@ -6,4 +6,5 @@
 //! | [`ocsf`] | OCSF: tables of two versions, compiled schemas, the validator |
 
 pub mod log_type;
+mod names;
 pub mod ocsf;

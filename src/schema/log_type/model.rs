@@ -3,10 +3,9 @@
 use std::net::IpAddr;
 use std::ops::Range;
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use super::indicator::Indicator;
 use crate::jq::{Instant, View};
+use crate::schema::names::Names;
 
 /// A log type schema.
 #[derive(Debug)]
@@ -55,24 +54,15 @@ impl Schema {
 pub struct Object {
     fields: Vec<Field>,
     required: usize,
-    /// Numbers of fields by the hash of their names, each in the first free place; `u32::MAX` is free.
-    /// At most half of the places are taken.
-    places: Vec<u32>,
+    /// Finds the fields.
+    names: Names,
 }
 
 impl Object {
     pub(super) fn new(fields: Vec<Field>) -> Self {
-        let mask = (fields.len() * 2).next_power_of_two().max(2) - 1;
-        let mut places = vec![u32::MAX; mask + 1];
-        for (number, field) in (0_u32..).zip(&fields) {
-            let mut at = xxh3_64(field.name.as_bytes()) as usize & mask;
-            while places[at] != u32::MAX {
-                at = (at + 1) & mask;
-            }
-            places[at] = number;
-        }
+        let names = Names::of(fields.iter().map(|field| field.name.as_str()));
         let required = fields.iter().filter(|field| field.required).count();
-        Object { fields, required, places }
+        Object { fields, required, names }
     }
 
     /// The fields in the order of the file.
@@ -87,15 +77,7 @@ impl Object {
 
     /// The field of a name.
     pub fn get(&self, name: &str) -> Option<&Field> {
-        let mask = self.places.len().checked_sub(1)?;
-        let mut at = xxh3_64(name.as_bytes()) as usize & mask;
-        loop {
-            let field = self.fields.get(*self.places.get(at)? as usize)?;
-            if field.name == name {
-                return Some(field);
-            }
-            at = (at + 1) & mask;
-        }
+        self.names.find(name, |at| &self.fields[at].name).map(|at| &self.fields[at])
     }
 }
 

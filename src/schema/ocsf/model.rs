@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use thiserror::Error;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::form::Form;
 use super::{compiled, table};
+use crate::schema::names::Names;
 
 /// Why there is no schema.
 #[derive(Debug, Error)]
@@ -153,8 +153,8 @@ pub(super) struct Shape {
     pub(super) required: Vec<u16>,
     pub(super) recommended: Vec<u16>,
     pub(super) constraints: Vec<Constraint>,
-    /// Hash table of the attributes: the hash's upper half, and the place plus one.
-    slots: Vec<(u32, u16)>,
+    /// Finds the attributes.
+    names: Names,
 }
 
 impl Shape {
@@ -165,33 +165,11 @@ impl Shape {
 
     /// The place of an attribute.
     pub(super) fn find(&self, name: &str) -> Option<usize> {
-        let hash = xxh3_64(name.as_bytes());
-        let mask = self.slots.len().checked_sub(1)?;
-        let mut slot = hash as usize & mask;
-        loop {
-            let (tag, at) = self.slots[slot];
-            let at = usize::from(at).checked_sub(1)?;
-            if tag == (hash >> 32) as u32 && *self.attributes[at].name == *name {
-                return Some(at);
-            }
-            slot = (slot + 1) & mask;
-        }
+        self.names.find(name, |at| &self.attributes[at].name)
     }
 
     fn index(&mut self) {
-        if self.attributes.is_empty() {
-            return;
-        }
-        let size = (self.attributes.len() * 2).next_power_of_two();
-        self.slots = vec![(0, 0); size];
-        for (at, attribute) in self.attributes.iter().enumerate() {
-            let hash = xxh3_64(attribute.name.as_bytes());
-            let mut slot = hash as usize & (size - 1);
-            while self.slots[slot].1 != 0 {
-                slot = (slot + 1) & (size - 1);
-            }
-            self.slots[slot] = ((hash >> 32) as u32, at as u16 + 1);
-        }
+        self.names = Names::of(self.attributes.iter().map(|attribute| &*attribute.name));
     }
 }
 
